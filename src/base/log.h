@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Logging of programs (L6-L8 above debug). Keeps errno; checks the level before formatting. */
+#pragma once
+
+#include "base/attr.h"
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Sink is a borrowed fd (default 2). */
+void log_setup(enum log_level level, enum log_format format, int fd);
+bool log_enabled(enum log_level level);
+/* Text from images, guests and clients is escaped here (control bytes as \xNN). */
+void log_write(enum log_level level, const char *fmt, ...) PRINTF_FMT(2, 3);
+
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)                                                                             \
+	(log_enabled(LOG_LEVEL_DEBUG) ? log_write(LOG_LEVEL_DEBUG, __VA_ARGS__) : (void)0)
+
+/*
+ * CORACLE_TRACE=1: trace_point("overlay mounted") prints "<program> +<us since start> <us since last> text"
+ * to stderr. Free when off.
+ */
+extern bool trace_on;
+void trace_setup(const char *program); /* reads the environment */
+void trace_mark(const char *what);
+#define trace_point(what) (trace_on ? trace_mark(what) : (void)0)
