@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compiler attributes and ownership macros: the owner of a resource is visible in its declaration. */
+/* Compiler attributes and ownership macros: the owner of a resource is visible in its declaration.
+ */
 #pragma once
 
 #include <errno.h>
@@ -8,15 +9,15 @@
 #include <unistd.h>
 
 #define PRINTF_FMT(fmt, args) __attribute__((format(printf, fmt, args)))
-#define NORETURN __attribute__((noreturn))
-#define UNUSED __attribute__((unused))
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define NORETURN	      __attribute__((noreturn))
+#define UNUSED		      __attribute__((unused))
+#define CLEANUP(fn)	      __attribute__((cleanup(fn)))
+#define MUST_CHECK	      __attribute__((warn_unused_result))
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define MIN(a, b)			((a) < (b) ? (a) : (b))
+#define MAX(a, b)			((a) > (b) ? (a) : (b))
 
 /* A descriptor that owns nothing; every owned fd starts and ends with this value. */
 #define FD_NONE (-EBADF)
@@ -38,11 +39,12 @@ static inline void fd_close(int *fd)
 }
 
 #define AUTO_FREE CLEANUP(attr_free_cleanup)
-#define AUTO_FD CLEANUP(fd_close)
+#define AUTO_FD	  CLEANUP(fd_close)
 
 /*
  * AUTO(thing) struct thing *t = NULL; calls thing_free(t) at scope end.
- * DEFINE_AUTO(thing) once per type, after thing_free() is declared; thing_free(NULL) must be allowed.
+ * DEFINE_AUTO(thing) once per type, after thing_free() is declared; thing_free(NULL) must be
+ * allowed.
  */
 #define AUTO(name) CLEANUP(name##_autop)
 #define DEFINE_AUTO(name)                                                                          \

@@ -10,7 +10,7 @@
 
 struct str str_of(const char *s)
 {
-	return (struct str){ s, s ? strlen(s) : 0 };
+	return (struct str){s, s ? strlen(s) : 0};
 }
 
 bool str_eq(struct str a, const char *b)
@@ -32,7 +32,8 @@ bool str_ends(const char *s, const char *suffix)
 	return n >= k && !memcmp(s + n - k, suffix, k);
 }
 
-/* The end of the text is marked by a NULL pointer, so that "a," still gives a second, empty field. */
+/* The end of the text is marked by a NULL pointer, so that "a," still gives a second, empty field.
+ */
 bool str_cut(struct str *rest, char sep, struct str *field)
 {
 	if (!rest->p)
@@ -40,10 +41,10 @@ bool str_cut(struct str *rest, char sep, struct str *field)
 	const char *at = rest->n ? memchr(rest->p, sep, rest->n) : NULL;
 	if (!at) {
 		*field = *rest;
-		*rest = (struct str){ NULL, 0 };
+		*rest = (struct str){NULL, 0};
 		return true;
 	}
-	*field = (struct str){ rest->p, (size_t)(at - rest->p) };
+	*field = (struct str){rest->p, (size_t)(at - rest->p)};
 	rest->n -= field->n + 1;
 	rest->p = at + 1;
 	return true;

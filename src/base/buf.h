@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Growable byte buffer with a maximum given at creation, and string views.
- * Writing past the maximum sets `overflow` and drops the write whole; callers check once at the end.
+ * Writing past the maximum sets `overflow` and drops the write whole; callers check once at the
+ * end.
  */
 #pragma once
 
@@ -15,23 +16,24 @@ struct str {
 	const char *p;
 	size_t n;
 };
-#define STR_LIT(s) ((struct str){ (s), sizeof(s) - 1 })
+#define STR_LIT(s) ((struct str){(s), sizeof(s) - 1})
 struct str str_of(const char *s); /* NULL gives an empty view */
 bool str_eq(struct str a, const char *b);
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
-/* Cut the next field up to sep from *rest; false when nothing is left. "a,,b" gives three fields. */
+/* Cut the next field up to sep from *rest; false when nothing is left. "a,,b" gives three fields.
+ */
 bool str_cut(struct str *rest, char sep, struct str *field);
 
 struct buf {
-	char *p;      /* NUL-terminated whenever cap > 0 */
-	size_t n;     /* bytes used, without the NUL */
+	char *p;  /* NUL-terminated whenever cap > 0 */
+	size_t n; /* bytes used, without the NUL */
 	size_t cap;
-	size_t max;   /* never holds more than this */
+	size_t max; /* never holds more than this */
 	bool overflow;
 };
-#define BUF_INIT(maximum) ((struct buf){ .max = (maximum) })
-#define AUTO_BUF CLEANUP(buf_done)
+#define BUF_INIT(maximum) ((struct buf){.max = (maximum)})
+#define AUTO_BUF	  CLEANUP(buf_done)
 void buf_done(struct buf *b);  /* frees; the buffer is empty and usable afterwards */
 void buf_reset(struct buf *b); /* keeps the memory */
 void buf_add(struct buf *b, const void *p, size_t n);

@@ -106,8 +106,8 @@ static bool take_date(const char **s, int64_t *ret_days, bool *ret_zero_year)
 {
 	int64_t y, m, d;
 
-	if (!take_number(s, 4, 0, 9999, &y) || !take_char(s, '-') || !take_number(s, 2, 1, 12, &m) ||
-	    !take_char(s, '-') || !take_number(s, 2, 1, 31, &d))
+	if (!take_number(s, 4, 0, 9999, &y) || !take_char(s, '-') ||
+	    !take_number(s, 2, 1, 12, &m) || !take_char(s, '-') || !take_number(s, 2, 1, 31, &d))
 		return false;
 	*ret_days = days_from_civil(y, m, d);
 	*ret_zero_year = y <= 1;
@@ -151,7 +151,8 @@ static bool take_zone(const char **s, bool optional, int64_t *ret_offset_s)
 	return !**s;
 }
 
-/* Full RFC 3339, or with `loose` also a date alone, a time without seconds and no zone (then UTC). */
+/* Full RFC 3339, or with `loose` also a date alone, a time without seconds and no zone (then UTC).
+ */
 static int parse_calendar(const char *s, bool loose, int64_t *ret_ns)
 {
 	int64_t days, h = 0, m = 0, sec = 0, fraction = 0, offset = 0;
@@ -173,7 +174,8 @@ static int parse_calendar(const char *s, bool loose, int64_t *ret_ns)
 	int64_t seconds = days * 86400 + h * 3600 + m * 60 + sec - offset;
 	if (zero_year)
 		seconds = fraction = 0;
-	if (__builtin_mul_overflow(seconds, NS, ret_ns) || __builtin_add_overflow(*ret_ns, fraction, ret_ns))
+	if (__builtin_mul_overflow(seconds, NS, ret_ns) ||
+	    __builtin_add_overflow(*ret_ns, fraction, ret_ns))
 		return -ERANGE;
 	return 0;
 }

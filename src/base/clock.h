@@ -5,12 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLOCK_TEXT_MAX 40
+#define CLOCK_TEXT_MAX	40
 #define CLOCK_ZERO_TEXT "0001-01-01T00:00:00Z" /* Go's zero time */
 
 int64_t clock_now_ns(void);
 int64_t clock_mono_ns(void);
-/* RFC 3339 with nanoseconds, trailing zeros trimmed ("RFC3339Nano"); ns == 0 gives CLOCK_ZERO_TEXT. */
+/* RFC 3339 with nanoseconds, trailing zeros trimmed ("RFC3339Nano"); ns == 0 gives CLOCK_ZERO_TEXT.
+ */
 void clock_format(int64_t ns, char ret[static CLOCK_TEXT_MAX]);
 /* The same with exactly nine decimals (log lines). */
 void clock_format_fixed(int64_t ns, char ret[static CLOCK_TEXT_MAX]);

@@ -14,8 +14,8 @@ static const struct {
 	size_t bytes;
 	const EVP_MD *(*md)(void);
 } algorithms[] = {
-	{ "sha256", 32, EVP_sha256 },
-	{ "sha512", 64, EVP_sha512 },
+	{"sha256", 32, EVP_sha256},
+	{"sha512", 64, EVP_sha512},
 };
 
 int digest_parse(const char *s, struct digest *ret)

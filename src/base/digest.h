@@ -15,10 +15,11 @@ struct digest {
 	char text[DIGEST_TEXT_MAX];
 };
 
-int digest_parse(const char *s, struct digest *ret); /* -EINVAL: malformed, upper case, unknown algorithm */
+int digest_parse(const char *s,
+		 struct digest *ret); /* -EINVAL: malformed, upper case, unknown algorithm */
 bool digest_eq(const struct digest *a, const struct digest *b);
 bool digest_is_set(const struct digest *d);
-const char *digest_hex(const struct digest *d);       /* after the colon */
+const char *digest_hex(const struct digest *d); /* after the colon */
 
 struct hasher;
 struct hasher *hasher_new(const char *algorithm); /* "sha256"|"sha512"; NULL when unknown */

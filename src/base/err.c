@@ -11,21 +11,21 @@ static const struct {
 	const char *name;
 	int http;
 } kinds[] = {
-	[ERR_NONE] = { "none", 200 },
-	[ERR_INVALID] = { "invalid", 400 },
-	[ERR_UNAUTHORIZED] = { "unauthorized", 401 },
-	[ERR_DENIED] = { "denied", 403 },
-	[ERR_NOT_FOUND] = { "not-found", 404 },
-	[ERR_CONFLICT] = { "conflict", 409 },
-	[ERR_LIMIT] = { "limit", 413 },
-	[ERR_UNSUPPORTED] = { "unsupported", 501 },
-	[ERR_REMOTE] = { "remote", 502 },
-	[ERR_UNAVAILABLE] = { "unavailable", 503 },
-	[ERR_SYSTEM] = { "system", 500 },
-	[ERR_NOT_EXECUTABLE] = { "not-executable", 400 },
-	[ERR_NO_PROGRAM] = { "no-program", 400 },
-	[ERR_CANCELLED] = { "cancelled", 499 },
-	[ERR_BUG] = { "bug", 500 },
+	[ERR_NONE] = {"none", 200},
+	[ERR_INVALID] = {"invalid", 400},
+	[ERR_UNAUTHORIZED] = {"unauthorized", 401},
+	[ERR_DENIED] = {"denied", 403},
+	[ERR_NOT_FOUND] = {"not-found", 404},
+	[ERR_CONFLICT] = {"conflict", 409},
+	[ERR_LIMIT] = {"limit", 413},
+	[ERR_UNSUPPORTED] = {"unsupported", 501},
+	[ERR_REMOTE] = {"remote", 502},
+	[ERR_UNAVAILABLE] = {"unavailable", 503},
+	[ERR_SYSTEM] = {"system", 500},
+	[ERR_NOT_EXECUTABLE] = {"not-executable", 400},
+	[ERR_NO_PROGRAM] = {"no-program", 400},
+	[ERR_CANCELLED] = {"cancelled", 499},
+	[ERR_BUG] = {"bug", 500},
 };
 _Static_assert(ARRAY_SIZE(kinds) == ERR_KIND_COUNT, "every kind has a name and a status");
 

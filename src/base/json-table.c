@@ -19,7 +19,8 @@ struct decoder {
 	struct err *e;
 };
 
-static const char *const kind_names[] = { "null", "a boolean", "an integer", "a number", "a string", "a list", "an object" };
+static const char *const kind_names[] = {"null",     "a boolean", "an integer", "a number",
+					 "a string", "a list",	  "an object"};
 
 static void path_text(const struct where *w, struct buf *out)
 {
@@ -35,19 +36,21 @@ static void path_text(const struct where *w, struct buf *out)
 	}
 }
 
-static int wrong_type(struct decoder *d, const struct where *w, const char *expected, const struct json *j)
+static int wrong_type(struct decoder *d, const struct where *w, const char *expected,
+		      const struct json *j)
 {
 	AUTO_BUF struct buf path = BUF_INIT(1024);
 
 	path_text(w, &path);
-	return err_set(d->e, ERR_INVALID, "%s%sexpected %s, got %s", buf_text(&path), path.n ? ": " : "", expected,
-		       kind_names[json_kind_of(j)]);
+	return err_set(d->e, ERR_INVALID, "%s%sexpected %s, got %s", buf_text(&path),
+		       path.n ? ": " : "", expected, kind_names[json_kind_of(j)]);
 }
 
-static int decode_struct(struct decoder *d, const struct where *w, const struct json *j, const struct json_schema *s,
-			 void *ret);
+static int decode_struct(struct decoder *d, const struct where *w, const struct json *j,
+			 const struct json_schema *s, void *ret);
 
-static int load_str(struct decoder *d, const struct where *w, const struct json *j, const char **ret)
+static int load_str(struct decoder *d, const struct where *w, const struct json *j,
+		    const char **ret)
 {
 	const char *s = json_str(j);
 
@@ -57,7 +60,8 @@ static int load_str(struct decoder *d, const struct where *w, const struct json 
 	return 0;
 }
 
-static int load_int(struct decoder *d, const struct where *w, const struct json *j, enum json_type type, void *at)
+static int load_int(struct decoder *d, const struct where *w, const struct json *j,
+		    enum json_type type, void *at)
 {
 	if (json_kind_of(j) != JSON_INT)
 		return wrong_type(d, w, "an integer", j);
@@ -82,7 +86,8 @@ static int load_int(struct decoder *d, const struct where *w, const struct json 
 	return 0;
 }
 
-static int load_strs(struct decoder *d, const struct where *w, const struct json *j, unsigned flags, struct strs *ret)
+static int load_strs(struct decoder *d, const struct where *w, const struct json *j, unsigned flags,
+		     struct strs *ret)
 {
 	if ((flags & JSON_STR_OR_LIST) && json_kind_of(j) == JSON_STRING) {
 		ret->v = arena_alloc(d->arena, 2 * sizeof *ret->v);
@@ -95,7 +100,7 @@ static int load_strs(struct decoder *d, const struct where *w, const struct json
 	size_t n = json_len(j);
 	ret->v = arena_alloc(d->arena, (n + 1) * sizeof *ret->v);
 	for (size_t i = 0; i < n; i++) {
-		struct where at = { w, NULL, i };
+		struct where at = {w, NULL, i};
 		if (load_str(d, &at, json_at(j, i), &ret->v[i]) < 0)
 			return -1;
 	}
@@ -116,7 +121,7 @@ struct members {
 static void load_member(const char *key, struct json *value, void *ud)
 {
 	struct members *m = ud;
-	struct where at = { m->w, key, 0 };
+	struct where at = {m->w, key, 0};
 
 	if (m->rc < 0)
 		return;
@@ -129,7 +134,7 @@ static void load_member(const char *key, struct json *value, void *ud)
 		const char *v = "";
 		if (json_kind_of(value) != JSON_NULL)
 			m->rc = load_str(m->d, &at, value, &v);
-		s->v[s->n++] = (struct strmap_entry){ k, v };
+		s->v[s->n++] = (struct strmap_entry){k, v};
 	} else {
 		struct objmap *s = m->at;
 		char *item = (char *)s->v + s->n * m->f->sub->size;
@@ -139,9 +144,10 @@ static void load_member(const char *key, struct json *value, void *ud)
 	}
 }
 
-static int load_members(struct decoder *d, const struct where *w, const struct json *j, const struct json_field *f, void *at)
+static int load_members(struct decoder *d, const struct where *w, const struct json *j,
+			const struct json_field *f, void *at)
 {
-	struct members m = { d, w, f, at, 0 };
+	struct members m = {d, w, f, at, 0};
 	size_t n = json_len(j);
 
 	if (json_kind_of(j) != JSON_OBJECT)
@@ -164,28 +170,30 @@ static int load_members(struct decoder *d, const struct where *w, const struct j
 	return m.rc;
 }
 
-static int load_objs(struct decoder *d, const struct where *w, const struct json *j, const struct json_field *f,
-		     struct objs *ret)
+static int load_objs(struct decoder *d, const struct where *w, const struct json *j,
+		     const struct json_field *f, struct objs *ret)
 {
 	if (json_kind_of(j) != JSON_ARRAY)
 		return wrong_type(d, w, "a list", j);
 	size_t n = json_len(j);
 	char *items = arena_alloc(d->arena, (n + 1) * f->sub->size);
 	for (size_t i = 0; i < n; i++) {
-		struct where at = { w, NULL, i };
+		struct where at = {w, NULL, i};
 		if (decode_struct(d, &at, json_at(j, i), f->sub, items + i * f->sub->size) < 0)
 			return -1;
 	}
-	*ret = (struct objs){ items, n, true };
+	*ret = (struct objs){items, n, true};
 	return 0;
 }
 
-static int load_field(struct decoder *d, const struct where *w, const struct json *j, const struct json_field *f, void *at)
+static int load_field(struct decoder *d, const struct where *w, const struct json *j,
+		      const struct json_field *f, void *at)
 {
 	enum json_kind kind = json_kind_of(j);
 
 	switch (f->type) {
-	case JT_STR: return load_str(d, w, j, at);
+	case JT_STR:
+		return load_str(d, w, j, at);
 	case JT_BOOL:
 	case JT_OPT_BOOL:
 		if (kind != JSON_BOOL)
@@ -197,23 +205,28 @@ static int load_field(struct decoder *d, const struct where *w, const struct jso
 		return 0;
 	case JT_I64:
 	case JT_U64:
-	case JT_OPT_I64: return load_int(d, w, j, f->type, at);
+	case JT_OPT_I64:
+		return load_int(d, w, j, f->type, at);
 	case JT_DOUBLE:
 		if (kind != JSON_INT && kind != JSON_FLOAT)
 			return wrong_type(d, w, "a number", j);
 		*(double *)at = json_double(j);
 		return 0;
-	case JT_STRS: return load_strs(d, w, j, f->flags, at);
+	case JT_STRS:
+		return load_strs(d, w, j, f->flags, at);
 	case JT_MAP:
 	case JT_SET:
-	case JT_OBJMAP: return load_members(d, w, j, f, at);
-	case JT_OBJ: return decode_struct(d, w, j, f->sub, at);
+	case JT_OBJMAP:
+		return load_members(d, w, j, f, at);
+	case JT_OBJ:
+		return decode_struct(d, w, j, f->sub, at);
 	case JT_OBJP: {
 		void *p = arena_alloc(d->arena, f->sub->size);
 		*(void **)at = p;
 		return decode_struct(d, w, j, f->sub, p);
 	}
-	case JT_OBJS: return load_objs(d, w, j, f, at);
+	case JT_OBJS:
+		return load_objs(d, w, j, f, at);
 	case JT_RAW: {
 		AUTO_BUF struct buf text = BUF_INIT(64U << 20);
 		json_dump(j, &text);
@@ -224,13 +237,13 @@ static int load_field(struct decoder *d, const struct where *w, const struct jso
 	return err_set(d->e, ERR_BUG, "unknown field type in the table of %s", f->key);
 }
 
-static int decode_struct(struct decoder *d, const struct where *w, const struct json *j, const struct json_schema *s,
-			 void *ret)
+static int decode_struct(struct decoder *d, const struct where *w, const struct json *j,
+			 const struct json_schema *s, void *ret)
 {
 	if (json_kind_of(j) != JSON_OBJECT)
 		return wrong_type(d, w, "an object", j);
 	for (const struct json_field *f = s->fields; f->key; f++) {
-		struct where at = { w, f->key, 0 };
+		struct where at = {w, f->key, 0};
 		struct json *value = json_get_icase(j, f->key);
 
 		if (json_kind_of(value) == JSON_NULL) {
@@ -238,7 +251,8 @@ static int decode_struct(struct decoder *d, const struct where *w, const struct 
 			if (!(f->flags & JSON_REQUIRED))
 				continue;
 			path_text(&at, &path);
-			return err_set(d->e, ERR_INVALID, "%s: required field is missing", buf_text(&path));
+			return err_set(d->e, ERR_INVALID, "%s: required field is missing",
+				       buf_text(&path));
 		}
 		if (load_field(d, &at, value, f, (char *)ret + f->offset) < 0)
 			return -1;
@@ -246,9 +260,10 @@ static int decode_struct(struct decoder *d, const struct where *w, const struct 
 	return 0;
 }
 
-int json_decode(const struct json *j, const struct json_schema *schema, void *ret, struct arena *a, struct err *e)
+int json_decode(const struct json *j, const struct json_schema *schema, void *ret, struct arena *a,
+		struct err *e)
 {
-	struct decoder d = { a, e };
+	struct decoder d = {a, e};
 
 	memset(ret, 0, schema->size);
 	if (decode_struct(&d, NULL, j, schema, ret) < 0)
@@ -256,7 +271,8 @@ int json_decode(const struct json *j, const struct json_schema *schema, void *re
 	return 0;
 }
 
-int json_decode_text(const char *p, size_t n, const struct json_schema *schema, void *ret, struct arena *a, struct err *e)
+int json_decode_text(const char *p, size_t n, const struct json_schema *schema, void *ret,
+		     struct arena *a, struct err *e)
 {
 	AUTO(json) struct json *j = NULL;
 
@@ -284,17 +300,26 @@ static bool field_is_empty(const struct json_field *f, const void *at)
 		return !s || !*s;
 	}
 	case JT_OBJP:
-	case JT_OPT_I64: return *(const void *const *)at == NULL;
-	case JT_BOOL: return !*(const bool *)at;
-	case JT_OPT_BOOL: return *(const int8_t *)at == 0;
+	case JT_OPT_I64:
+		return *(const void *const *)at == NULL;
+	case JT_BOOL:
+		return !*(const bool *)at;
+	case JT_OPT_BOOL:
+		return *(const int8_t *)at == 0;
 	case JT_I64:
-	case JT_U64: return *(const uint64_t *)at == 0;
-	case JT_DOUBLE: return *(const double *)at == 0;
+	case JT_U64:
+		return *(const uint64_t *)at == 0;
+	case JT_DOUBLE:
+		return *(const double *)at == 0;
 	case JT_STRS:
-	case JT_SET: return ((const struct strs *)at)->n == 0;
-	case JT_MAP: return ((const struct strmap *)at)->n == 0;
-	case JT_OBJS: return ((const struct objs *)at)->n == 0;
-	case JT_OBJMAP: return ((const struct objmap *)at)->n == 0;
+	case JT_SET:
+		return ((const struct strs *)at)->n == 0;
+	case JT_MAP:
+		return ((const struct strmap *)at)->n == 0;
+	case JT_OBJS:
+		return ((const struct objs *)at)->n == 0;
+	case JT_OBJMAP:
+		return ((const struct objmap *)at)->n == 0;
 	case JT_OBJ:
 		for (const struct json_field *g = f->sub->fields; g->key; g++)
 			if (!field_is_empty(g, (const char *)at + g->offset))
@@ -308,12 +333,18 @@ static bool list_is_unset(const struct json_field *f, const void *at)
 {
 	switch (f->type) {
 	case JT_STRS:
-	case JT_SET: return !((const struct strs *)at)->set && !((const struct strs *)at)->n;
-	case JT_MAP: return !((const struct strmap *)at)->set && !((const struct strmap *)at)->n;
-	case JT_OBJS: return !((const struct objs *)at)->set && !((const struct objs *)at)->n;
-	case JT_OBJMAP: return !((const struct objmap *)at)->set && !((const struct objmap *)at)->n;
-	case JT_STR: return !*(const char *const *)at;
-	default: return false;
+	case JT_SET:
+		return !((const struct strs *)at)->set && !((const struct strs *)at)->n;
+	case JT_MAP:
+		return !((const struct strmap *)at)->set && !((const struct strmap *)at)->n;
+	case JT_OBJS:
+		return !((const struct objs *)at)->set && !((const struct objs *)at)->n;
+	case JT_OBJMAP:
+		return !((const struct objmap *)at)->set && !((const struct objmap *)at)->n;
+	case JT_STR:
+		return !*(const char *const *)at;
+	default:
+		return false;
 	}
 }
 
@@ -375,16 +406,24 @@ static void encode_value(struct jw *w, const struct json_field *f, const void *a
 		jw_raw(w, s && *s ? s : "null");
 		break;
 	}
-	case JT_BOOL: jw_bool(w, *(const bool *)at); break;
+	case JT_BOOL:
+		jw_bool(w, *(const bool *)at);
+		break;
 	case JT_OPT_BOOL:
 		if (*(const int8_t *)at == 0)
 			jw_null(w);
 		else
 			jw_bool(w, *(const int8_t *)at > 0);
 		break;
-	case JT_I64: jw_i64(w, *(const int64_t *)at); break;
-	case JT_U64: jw_u64(w, *(const uint64_t *)at); break;
-	case JT_DOUBLE: jw_double(w, *(const double *)at); break;
+	case JT_I64:
+		jw_i64(w, *(const int64_t *)at);
+		break;
+	case JT_U64:
+		jw_u64(w, *(const uint64_t *)at);
+		break;
+	case JT_DOUBLE:
+		jw_double(w, *(const double *)at);
+		break;
 	case JT_OPT_I64: {
 		const int64_t *p = *(const int64_t *const *)at;
 		if (p)
@@ -393,10 +432,18 @@ static void encode_value(struct jw *w, const struct json_field *f, const void *a
 			jw_null(w);
 		break;
 	}
-	case JT_STRS: encode_strs(w, at); break;
-	case JT_SET: encode_set(w, at); break;
-	case JT_MAP: encode_map(w, at); break;
-	case JT_OBJ: json_encode(w, f->sub, at); break;
+	case JT_STRS:
+		encode_strs(w, at);
+		break;
+	case JT_SET:
+		encode_set(w, at);
+		break;
+	case JT_MAP:
+		encode_map(w, at);
+		break;
+	case JT_OBJ:
+		json_encode(w, f->sub, at);
+		break;
 	case JT_OBJP: {
 		const void *p = *(const void *const *)at;
 		if (p)
@@ -405,8 +452,12 @@ static void encode_value(struct jw *w, const struct json_field *f, const void *a
 			jw_null(w);
 		break;
 	}
-	case JT_OBJS: encode_objs(w, f->sub, at); break;
-	case JT_OBJMAP: encode_objmap(w, f->sub, at); break;
+	case JT_OBJS:
+		encode_objs(w, f->sub, at);
+		break;
+	case JT_OBJMAP:
+		encode_objmap(w, f->sub, at);
+		break;
 	}
 }
 

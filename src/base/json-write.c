@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streaming writer: values go straight into a capped buffer; one bit per depth remembers the comma. */
+/* Streaming writer: values go straight into a capped buffer; one bit per depth remembers the comma.
+ */
 #include "base/json.h"
 
 #include <inttypes.h>
@@ -65,8 +66,8 @@ static size_t utf8_length(const unsigned char *p, size_t n)
 	for (size_t i = 1; i < len; i++)
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-	if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
-	    (c == 0xf4 && p[1] > 0x8f))
+	if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) ||
+	    (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f))
 		return 0;
 	return len;
 }
@@ -74,12 +75,24 @@ static size_t utf8_length(const unsigned char *p, size_t n)
 static void add_special(struct buf *out, unsigned char c)
 {
 	switch (c) {
-	case '"': buf_adds(out, "\\\""); break;
-	case '\\': buf_adds(out, "\\\\"); break;
-	case '\n': buf_adds(out, "\\n"); break;
-	case '\r': buf_adds(out, "\\r"); break;
-	case '\t': buf_adds(out, "\\t"); break;
-	default: buf_addf(out, "\\u%04x", c); break;
+	case '"':
+		buf_adds(out, "\\\"");
+		break;
+	case '\\':
+		buf_adds(out, "\\\\");
+		break;
+	case '\n':
+		buf_adds(out, "\\n");
+		break;
+	case '\r':
+		buf_adds(out, "\\r");
+		break;
+	case '\t':
+		buf_adds(out, "\\t");
+		break;
+	default:
+		buf_addf(out, "\\u%04x", c);
+		break;
 	}
 }
 
@@ -90,7 +103,9 @@ static void add_quoted(struct buf *out, const char *s, size_t n)
 
 	buf_addc(out, '"');
 	for (size_t i = 0; i < n;) {
-		size_t len = p[i] < 0x20 || p[i] == '"' || p[i] == '\\' || p[i] == 0x7f ? 0 : utf8_length(p + i, n - i);
+		size_t len = p[i] < 0x20 || p[i] == '"' || p[i] == '\\' || p[i] == 0x7f
+				     ? 0
+				     : utf8_length(p + i, n - i);
 		if (len) {
 			i += len;
 			continue;

@@ -2,7 +2,13 @@
 /* Trees: json-c behind our own names, plus the strictness it lacks (RFC 8259). */
 #include "base/json.h"
 
+/* two of json-c's type names are our own names for other things */
+#define json_bool jsonc_bool
+#define json_type jsonc_type
 #include <json-c/json.h>
+#undef json_bool
+#undef json_type
+
 #include <limits.h>
 #include <math.h>
 #include <string.h>
@@ -16,7 +22,7 @@ static struct json_object *raw(const struct json *j)
 	union {
 		const struct json *in;
 		struct json_object *out;
-	} u = { .in = j };
+	} u = {.in = j};
 	return u.out;
 }
 
@@ -87,7 +93,8 @@ int json_parse(const char *p, size_t n, struct json **ret, struct err *e)
 	}
 	json_tokener_free(t);
 	if (code != json_tokener_success)
-		return err_set(e, ERR_INVALID, "invalid JSON at byte %zu: %s", end, json_tokener_error_desc(code));
+		return err_set(e, ERR_INVALID, "invalid JSON at byte %zu: %s", end,
+			       json_tokener_error_desc(code));
 	while (end < n && strchr(" \t\r\n", p[end]) && p[end])
 		end++;
 	const char *why = NULL;
@@ -111,14 +118,21 @@ void json_free(struct json *root)
 enum json_kind json_kind_of(const struct json *j)
 {
 	switch (json_object_get_type(raw(j))) {
-	case json_type_boolean: return JSON_BOOL;
-	case json_type_int: return JSON_INT;
-	case json_type_double: return JSON_FLOAT;
-	case json_type_string: return JSON_STRING;
-	case json_type_array: return JSON_ARRAY;
-	case json_type_object: return JSON_OBJECT;
+	case json_type_boolean:
+		return JSON_BOOL;
+	case json_type_int:
+		return JSON_INT;
+	case json_type_double:
+		return JSON_FLOAT;
+	case json_type_string:
+		return JSON_STRING;
+	case json_type_array:
+		return JSON_ARRAY;
+	case json_type_object:
+		return JSON_OBJECT;
 	case json_type_null:
-	default: return JSON_NULL;
+	default:
+		return JSON_NULL;
 	}
 }
 
@@ -148,15 +162,19 @@ struct json *json_get_icase(const struct json *obj, const char *key)
 size_t json_len(const struct json *j)
 {
 	switch (json_kind_of(j)) {
-	case JSON_ARRAY: return json_object_array_length(raw(j));
-	case JSON_OBJECT: return (size_t)json_object_object_length(raw(j));
-	default: return 0;
+	case JSON_ARRAY:
+		return json_object_array_length(raw(j));
+	case JSON_OBJECT:
+		return (size_t)json_object_object_length(raw(j));
+	default:
+		return 0;
 	}
 }
 
 struct json *json_at(const struct json *arr, size_t i)
 {
-	return json_kind_of(arr) == JSON_ARRAY ? wrap(json_object_array_get_idx(raw(arr), i)) : NULL;
+	return json_kind_of(arr) == JSON_ARRAY ? wrap(json_object_array_get_idx(raw(arr), i))
+					       : NULL;
 }
 
 const char *json_str(const struct json *j)
@@ -211,11 +229,19 @@ void json_dump(const struct json *j, struct buf *out)
 	struct jw w = JW_INIT(out);
 
 	switch (json_kind_of(j)) {
-	case JSON_NULL: jw_null(&w); break;
-	case JSON_BOOL: jw_bool(&w, json_bool(j)); break;
-	case JSON_STRING: jw_strn(&w, json_str(j), (size_t)json_object_get_string_len(raw(j))); break;
+	case JSON_NULL:
+		jw_null(&w);
+		break;
+	case JSON_BOOL:
+		jw_bool(&w, json_bool(j));
+		break;
+	case JSON_STRING:
+		jw_strn(&w, json_str(j), (size_t)json_object_get_string_len(raw(j)));
+		break;
 	case JSON_INT:
-	case JSON_FLOAT: buf_adds(out, json_object_to_json_string_ext(raw(j), JSON_C_TO_STRING_PLAIN)); break;
+	case JSON_FLOAT:
+		buf_adds(out, json_object_to_json_string_ext(raw(j), JSON_C_TO_STRING_PLAIN));
+		break;
 	case JSON_ARRAY:
 		buf_addc(out, '[');
 		for (size_t i = 0; i < json_len(j); i++) {

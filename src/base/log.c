@@ -14,9 +14,9 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	int fd;
-} sink = { LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2 };
+} sink = {LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2};
 
-static const char *const level_names[] = { "error", "warning", "info", "debug" };
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
 void log_setup(enum log_level level, enum log_format format, int fd)
 {
@@ -59,7 +59,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 	clock_format_fixed(clock_now_ns(), now);
 	bool json = sink.format == LOG_FORMAT_JSON;
 	if (json) {
-		buf_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", now, level_names[level]);
+		buf_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", now,
+			 level_names[level]);
 		add_escaped(&line, buf_text(&text), true);
 		buf_adds(&line, "\"}\n");
 	} else {

@@ -16,14 +16,14 @@ bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_FMT(2, 3);
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(...)  log_write(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_write(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)                                                                             \
 	(log_enabled(LOG_LEVEL_DEBUG) ? log_write(LOG_LEVEL_DEBUG, __VA_ARGS__) : (void)0)
 
 /*
- * CORACLE_TRACE=1: trace_point("overlay mounted") prints "<program> +<us since start> <us since last> text"
- * to stderr. Free when off.
+ * CORACLE_TRACE=1: trace_point("overlay mounted") prints "<program> +<us since start> <us since
+ * last> text" to stderr. Free when off.
  */
 extern bool trace_on;
 void trace_setup(const char *program); /* reads the environment */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* String map: open addressing with linear probing and tombstones, seeded FNV-1a with a final mix. */
+/* String map: open addressing with linear probing and tombstones, seeded FNV-1a with a final mix.
+ */
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -73,7 +74,7 @@ static void insert_owned(struct map *m, char *key, void *value)
 
 	while (m->slots[i].key)
 		i = (i + 1) & (m->cap - 1);
-	m->slots[i] = (struct slot){ key, value };
+	m->slots[i] = (struct slot){key, value};
 	m->used++;
 	m->live++;
 }

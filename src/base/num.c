@@ -173,9 +173,13 @@ int num_parse_duration(const char *s, int64_t *ret_ns)
 		const char *name;
 		uint64_t ns;
 	} units[] = {
-		{ "ns", 1 },	      { "us", 1000 },	      { "µs", 1000 },
-		{ "ms", 1000000 },    { "s", 1000000000ULL }, { "m", 60000000000ULL },
-		{ "h", 3600000000000ULL },
+		{"ns", 1},
+		{"us", 1000},
+		{"µs", 1000},
+		{"ms", 1000000},
+		{"s", 1000000000ULL},
+		{"m", 60000000000ULL},
+		{"h", 3600000000000ULL},
 	};
 	bool negative = *s == '-';
 	int64_t total = 0;

@@ -106,7 +106,8 @@ int fs_read_path(const char *path, struct buf *out)
 int fs_write_atomic(int dir_fd, const char *name, const void *p, size_t n, mode_t mode, bool sync)
 {
 	AUTO_FREE char *temp = xasprintf("%s.tmp%d", name, (int)getpid());
-	AUTO_FD int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	AUTO_FD int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+				mode);
 
 	if (fd < 0)
 		return -errno;

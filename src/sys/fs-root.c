@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Path resolution below a directory, by the kernel (openat2, Linux 5.6) or by walking components. */
+/* Path resolution below a directory, by the kernel (openat2, Linux 5.6) or by walking components.
+ */
 #include "sys/fs.h"
 #include "base/mem.h"
 
@@ -38,8 +39,8 @@ static int call_openat2(int dir_fd, const char *path, int flags, mode_t mode, ui
 /* State of the fallback walk: a stack of open directories, so that ".." never leaves the root. */
 struct walk {
 	int dirs[128];
-	int depth;      /* dirs[0] is the root and borrowed */
-	char *rest;     /* heap: what is still to resolve */
+	int depth;  /* dirs[0] is the root and borrowed */
+	char *rest; /* heap: what is still to resolve */
 	int links;
 	bool links_allowed;
 };
@@ -51,7 +52,8 @@ static void walk_done(struct walk *w)
 	free(w->rest);
 }
 
-/* Replace the component just taken by the target of the link; absolute targets restart at the root. */
+/* Replace the component just taken by the target of the link; absolute targets restart at the root.
+ */
 static int walk_link(struct walk *w, const char *name, const char *after)
 {
 	char target[4096];
@@ -87,7 +89,8 @@ static int walk_open(struct walk *w, int flags, mode_t mode)
 				if (*w->rest)
 					continue;
 			}
-			int fd = openat(w->dirs[w->depth], ".", (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC);
+			int fd = openat(w->dirs[w->depth], ".",
+					(flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC);
 			return fd < 0 ? -errno : fd;
 		}
 		if (n >= sizeof name)
@@ -111,12 +114,14 @@ static int walk_open(struct walk *w, int flags, mode_t mode)
 			continue;
 		}
 		if (last) {
-			int fd = openat(w->dirs[w->depth], name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+			int fd = openat(w->dirs[w->depth], name, flags | O_NOFOLLOW | O_CLOEXEC,
+					mode);
 			return fd < 0 ? -errno : fd;
 		}
 		if (w->depth + 1 >= (int)ARRAY_SIZE(w->dirs))
 			return -ENAMETOOLONG;
-		int dir = openat(w->dirs[w->depth], name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int dir = openat(w->dirs[w->depth], name,
+				 O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (dir < 0)
 			return -errno;
 		w->dirs[++w->depth] = dir;
@@ -126,7 +131,7 @@ static int walk_open(struct walk *w, int flags, mode_t mode)
 
 static int open_by_walk(int root_fd, const char *path, int flags, mode_t mode, bool links_allowed)
 {
-	struct walk w = { .dirs = { root_fd }, .rest = xstrdup(path), .links_allowed = links_allowed };
+	struct walk w = {.dirs = {root_fd}, .rest = xstrdup(path), .links_allowed = links_allowed};
 	int fd = walk_open(&w, flags, mode);
 
 	walk_done(&w);
@@ -159,8 +164,9 @@ int fs_open_beneath(int dir_fd, const char *path, int flags, mode_t mode)
 }
 
 /*
- * The longest prefix that exists is resolved by the kernel (links stay inside the root); what is missing is then
- * made one component at a time below a descriptor, where no link can stand because the component is new.
+ * The longest prefix that exists is resolved by the kernel (links stay inside the root); what is
+ * missing is then made one component at a time below a descriptor, where no link can stand because
+ * the component is new.
  */
 int fs_mkdirs_in_root(int root_fd, const char *path, mode_t mode)
 {

@@ -81,7 +81,7 @@ struct usage {
 	struct inode {
 		dev_t dev;
 		ino_t ino;
-	} *linked; /* files with several names, sorted by arrival; open-addressed set */
+	} * linked; /* files with several names, sorted by arrival; open-addressed set */
 	size_t cap, n;
 };
 
@@ -108,7 +108,7 @@ static bool seen_before(struct usage *u, const struct stat *st)
 	for (; u->linked[at].ino; at = (at + 1) & (u->cap - 1))
 		if (u->linked[at].ino == st->st_ino && u->linked[at].dev == st->st_dev)
 			return true;
-	u->linked[at] = (struct inode){ st->st_dev, st->st_ino };
+	u->linked[at] = (struct inode){st->st_dev, st->st_ino};
 	u->n++;
 	return false;
 }
@@ -139,7 +139,7 @@ static int measure(int dir_fd, const char *name, struct usage *u, int depth)
 
 int fs_disk_usage(int dir_fd, const char *name, uint64_t *ret_bytes, uint64_t *ret_entries)
 {
-	struct usage u = { 0 };
+	struct usage u = {0};
 	int rc = measure(dir_fd, name, &u, 0);
 
 	free(u.linked);

@@ -20,7 +20,7 @@
  */
 static int make_address(const char *path, struct sockaddr_un *sa, int *ret_dir)
 {
-	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*sa = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (strlen(path) < sizeof sa->sun_path) {
 		memcpy(sa->sun_path, path, strlen(path) + 1);
 		return 0;
@@ -32,7 +32,8 @@ static int make_address(const char *path, struct sockaddr_un *sa, int *ret_dir)
 	*ret_dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*ret_dir < 0)
 		return -errno;
-	int n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", *ret_dir, slash + 1);
+	int n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", *ret_dir,
+			 slash + 1);
 	return (size_t)n < sizeof sa->sun_path ? 0 : -ENAMETOOLONG;
 }
 
@@ -75,13 +76,13 @@ ssize_t fs_send_fds(int sock, const void *p, size_t n, const int *fds, size_t nf
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
-	} control = { 0 };
+	} control = {0};
 	union {
 		const void *in;
 		void *out;
-	} data = { .in = p };
-	struct iovec iov = { data.out, n };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	} data = {.in = p};
+	struct iovec iov = {data.out, n};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (nfds > FDS_MAX)
 		return -EINVAL;
@@ -107,11 +108,11 @@ ssize_t fs_recv_fds(int sock, void *p, size_t n, int *fds, size_t max_fds, size_
 		struct cmsghdr align;
 		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control;
-	struct iovec iov = { p, n };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.space,
-			      .msg_controllen = sizeof control.space };
+	struct iovec iov = {p, n};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = sizeof control.space};
 	size_t count = 0;
 	ssize_t k;
 

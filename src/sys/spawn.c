@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Start a program without copying the address space: CLONE_VM|CLONE_VFORK gives the child our memory while we wait
- * for its exec. The child runs on a stack of its own and makes system calls only; its errno comes back in shared memory.
+ * Start a program without copying the address space: CLONE_VM|CLONE_VFORK gives the child our
+ * memory while we wait for its exec. The child runs on a stack of its own and makes system calls
+ * only; its errno comes back in shared memory.
  */
 #include "sys/spawn.h"
 #include "base/mem.h"
@@ -32,8 +33,9 @@ struct child_args {
 extern char **environ;
 
 /*
- * Descriptors to their numbers in two passes, so that a source is never overwritten by another's target:
- * first everything moves above all targets, then down to its place (dup3 clears close-on-exec there).
+ * Descriptors to their numbers in two passes, so that a source is never overwritten by another's
+ * target: first everything moves above all targets, then down to its place (dup3 clears
+ * close-on-exec there).
  */
 static int place_fds(const struct child_args *a)
 {
@@ -60,7 +62,8 @@ static int place_fds(const struct child_args *a)
 	for (size_t i = 0; i < s->nfds; i++)
 		if (dup3(moved[i], s->fds[i].child_fd, 0) < 0)
 			return errno;
-	/* between our numbers there may be gaps with strangers in them; everything above goes anyway */
+	/* between our numbers there may be gaps with strangers in them; everything above goes
+	 * anyway */
 	for (int fd = 3; fd <= a->max_child_fd; fd++) {
 		bool given = false;
 		for (size_t i = 0; i < s->nfds; i++)
@@ -78,9 +81,10 @@ static int child_main(void *arg)
 {
 	struct child_args *a = arg;
 	const struct spawn *s = a->s;
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
 
-	/* handlers live in memory that exec replaces: back to default while all signals are blocked */
+	/* handlers live in memory that exec replaces: back to default while all signals are blocked
+	 */
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &dfl, NULL);
 	a->error = place_fds(a);
@@ -97,7 +101,7 @@ static int child_main(void *arg)
 	union {
 		const char *const *in;
 		char *const *out;
-	} argv = { .in = s->argv }, envp = { .in = s->envp };
+	} argv = {.in = s->argv}, envp = {.in = s->envp};
 	execve(s->path, argv.out, s->envp ? envp.out : environ);
 	a->error = errno;
 	_exit(127);
@@ -105,7 +109,7 @@ static int child_main(void *arg)
 
 int spawn_start(const struct spawn *s, struct process *ret)
 {
-	struct child_args args = { .s = s, .max_child_fd = 2 };
+	struct child_args args = {.s = s, .max_child_fd = 2};
 	sigset_t all;
 	int pidfd = FD_NONE;
 
@@ -113,12 +117,14 @@ int spawn_start(const struct spawn *s, struct process *ret)
 		return -EINVAL;
 	for (size_t i = 0; i < s->nfds; i++)
 		args.max_child_fd = MAX(args.max_child_fd, s->fds[i].child_fd);
-	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
 		return -errno;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &args.old_mask);
-	pid_t pid = clone(child_main, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &args, &pidfd);
+	pid_t pid = clone(child_main, stack + STACK_SIZE,
+			  CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &args, &pidfd);
 	int rc = pid < 0 ? -errno : 0;
 	sigprocmask(SIG_SETMASK, &args.old_mask, NULL);
 	munmap(stack, STACK_SIZE);
@@ -130,7 +136,7 @@ int spawn_start(const struct spawn *s, struct process *ret)
 		fd_close(&pidfd);
 		return -args.error;
 	}
-	*ret = (struct process){ pid, pidfd };
+	*ret = (struct process){pid, pidfd};
 	return 0;
 }
 

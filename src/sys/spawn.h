@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only place that starts programs: clone with CLONE_PIDFD|CLONE_VM|CLONE_VFORK, exec in the child, wait and signal
- * by pidfd. A failed exec is reported as the errno of the call. Returns 0 or negative errno.
+ * The only place that starts programs: clone with CLONE_PIDFD|CLONE_VM|CLONE_VFORK, exec in the
+ * child, wait and signal by pidfd. A failed exec is reported as the errno of the call. Returns 0 or
+ * negative errno.
  */
 #pragma once
 
@@ -15,14 +16,14 @@ struct spawn_fd {
 };
 
 struct spawn {
-	const char *path;            /* program file, absolute */
-	const char *const *argv;     /* NULL-terminated */
-	const char *const *envp;     /* NULL: the caller's environment */
-	const struct spawn_fd *fds;  /* anything else is closed; 0-2 default to /dev/null */
+	const char *path;	    /* program file, absolute */
+	const char *const *argv;    /* NULL-terminated */
+	const char *const *envp;    /* NULL: the caller's environment */
+	const struct spawn_fd *fds; /* anything else is closed; 0-2 default to /dev/null */
 	size_t nfds;
-	bool new_session;            /* setsid() */
-	const char *chdir_to;        /* NULL: stays */
-	bool die_with_parent;        /* PR_SET_PDEATHSIG SIGKILL */
+	bool new_session;     /* setsid() */
+	const char *chdir_to; /* NULL: stays */
+	bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 };
 
 struct process {
@@ -32,5 +33,6 @@ struct process {
 
 int spawn_start(const struct spawn *s, struct process *ret);
 int spawn_signal(const struct process *p, int signo);
-/* Reap without blocking when nohang: -EAGAIN when still running. *ret_status as waitpid's. Closes nothing. */
+/* Reap without blocking when nohang: -EAGAIN when still running. *ret_status as waitpid's. Closes
+ * nothing. */
 int spawn_wait(const struct process *p, bool nohang, int *ret_status);
