@@ -69,6 +69,22 @@ static bool tree_is_clean(struct json_object *o, const char **ret_why)
 	}
 }
 
+/* json-c takes 'key' for "key" even when strict; outside strings an apostrophe has no place in JSON. */
+static bool has_stray_apostrophe(const char *p, size_t n)
+{
+	bool in_string = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (in_string && p[i] == '\\')
+			i++;
+		else if (p[i] == '"')
+			in_string = !in_string;
+		else if (p[i] == '\'' && !in_string)
+			return true;
+	}
+	return false;
+}
+
 int json_parse(const char *p, size_t n, struct json **ret, struct err *e)
 {
 	if (n > DOC_MAX)
@@ -98,7 +114,9 @@ int json_parse(const char *p, size_t n, struct json **ret, struct err *e)
 	while (end < n && strchr(" \t\r\n", p[end]) && p[end])
 		end++;
 	const char *why = NULL;
-	if (end != n)
+	if (has_stray_apostrophe(p, n))
+		why = "unexpected character '";
+	else if (end != n)
 		why = "unexpected bytes after the document";
 	if (why || !tree_is_clean(o, &why)) {
 		json_object_put(o);
