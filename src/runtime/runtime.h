@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runtime library: turns a decoded OCI configuration into a process in its namespaces and
+ * cgroups. It knows bundles, not images; it keeps no state on disk and owns no thread. The caller
+ * is single-threaded, is the parent of the container's first process and of exec'ed ones, and reaps
+ * them (waitid on the pidfd, or SIGCHLD + waitpid).
+ *
+ * runtime_create() clones the child, which mounts the root, sets everything up and then waits at a
+ * gate; runtime_start() opens the gate and returns when execve() has succeeded or failed. A failed
+ * create leaves no process, mount or cgroup behind.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "spec/oci-config.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* An overlay that is mounted inside the container's own mount namespace, never in the host's. */
+struct runtime_rootfs {
+	const char *layers_dir;	  /* absolute; lower names are relative to it */
+	const char *const *lower; /* top layer first: "17/diff" */
+	size_t nlower;
+	const char *upper, *work; /* absolute; both NULL: a read-only root from the layers alone */
+	bool readonly;		  /* remount the finished root read-only (--read-only) */
+};
+
+struct runtime_create {
+	const char *id;
+	const struct oci_config *config; /* borrowed for the call */
+	int bundle_fd; /* base of a relative root.path; FD_NONE: working directory */
+	const struct runtime_rootfs *overlay; /* NULL: config->root */
+	int stdio[3]; /* borrowed; FD_NONE: /dev/null. Unused with process.terminal */
+	const char *seccomp_profile;   /* "default", "unconfined", "/path.json", or NULL:
+					  linux.seccomp of the config */
+	const char *seccomp_cache_dir; /* compiled programs, or NULL */
+	const char *cgroup_parent;     /* NULL: "/coracle"; the cgroup is PARENT/ID unless
+					  linux.cgroupsPath is set */
+	const char *init_path; /* coracle-init on the host, or NULL: becomes pid 1 (mounted at
+				  /sbin/docker-init) */
+	int preserve_fds; /* fds 3..3+n-1 stay open in the container (--preserve-fds, LISTEN_FDS) */
+	bool privileged_seccomp_off;		    /* ignore any profile */
+	void (*notice)(void *ud, const char *text); /* degradations worth a warning ("rlimit ... not
+						       raised"); may be NULL */
+	void *notice_ud;
+};
+
+/* Handle of one container; all members may be read. Start from RUNTIME_CONTAINER_INIT; end with
+ * runtime_container_done(). */
+struct runtime_container {
+	pid_t pid;
+	int pidfd;	/* owned */
+	int console_fd; /* owned: pty master when process.terminal, else FD_NONE; take it with
+			   TAKE_FD() */
+	int gate_fd;	/* owned, internal: writing opens the gate, closing ends the child */
+	int status_fd;	/* owned, internal: errors of the child; end of file when execve() succeeded
+			 */
+	char *cgroup_path;   /* owned: path below each hierarchy, e.g. "/coracle/ID" */
+	uint64_t start_time; /* of the pid, clock ticks after boot (field 22 of /proc/PID/stat) */
+};
+#define RUNTIME_CONTAINER_INIT                                                                     \
+	((struct runtime_container){.pid = -1,                                                     \
+				    .pidfd = FD_NONE,                                              \
+				    .console_fd = FD_NONE,                                         \
+				    .gate_fd = FD_NONE,                                            \
+				    .status_fd = FD_NONE})
+
+int runtime_create(const struct runtime_create *req, struct runtime_container *ret, struct err *e);
+/*
+ * Blocks until the program runs (normally < 1 ms). Errors: ERR_NO_PROGRAM (127), ERR_NOT_EXECUTABLE
+ * (126), ERR_SYSTEM; after an error the child is dead and must still be reaped.
+ */
+int runtime_start(struct runtime_container *c, struct err *e);
+/* Closes fds and frees; never signals the process and never removes cgroups. */
+void runtime_container_done(struct runtime_container *c);
+
+/* Handle of a container another process created; checks that pid still has start_time when
+ * start_time != 0. */
+int runtime_adopt(pid_t pid, uint64_t start_time, const char *cgroup_path,
+		  struct runtime_container *ret, struct err *e);
+
+/* Signal the first process. ERR_CONFLICT when it is gone. */
+int runtime_kill(const struct runtime_container *c, int signo, struct err *e);
+/* SIGKILL every process of the cgroup (also those of a shared pid namespace). */
+int runtime_kill_all(const struct runtime_container *c, struct err *e);
+int runtime_pause(const struct runtime_container *c, struct err *e);
+int runtime_resume(const struct runtime_container *c, struct err *e);
+bool runtime_is_paused(const struct runtime_container *c);
+/* Change limits; members that are NULL stay. */
+int runtime_update(const struct runtime_container *c, const struct oci_resources *r, struct err *e);
+/* Remove the cgroups; kills what is left in them. Also right after a crash, from the path alone. 0
+ * when absent. */
+int runtime_delete(const struct runtime_container *c, struct err *e);
+/* True when the OOM killer hit the cgroup since it was created. Ask before runtime_delete(). */
+bool runtime_oom_killed(const struct runtime_container *c);
+/* A descriptor that becomes readable (POLLIN|POLLPRI) when the OOM killer acts, or FD_NONE; read 8
+ * bytes on v1. */
+int runtime_oom_fd(const struct runtime_container *c);
+/* Pids (of the caller's pid namespace) in the cgroup; the count, at most max are stored. */
+int runtime_pids(const struct runtime_container *c, pid_t *ret, size_t max, struct err *e);
+
+struct runtime_exec {
+	const struct oci_process *process; /* borrowed; capabilities and seccomp as for create */
+	int stdio[3];			   /* as in runtime_create */
+	const char *seccomp_profile;
+	const char *seccomp; /* raw linux.seccomp of the container's config when seccomp_profile is
+				NULL */
+	const char *seccomp_cache_dir;
+	int preserve_fds;
+	void (*notice)(void *ud, const char *text);
+	void *notice_ud;
+};
+struct runtime_process {
+	pid_t pid;
+	int pidfd;	/* owned */
+	int console_fd; /* owned, as in runtime_container */
+};
+/* Run another program inside; it is a child of the caller and already executing when this returns
+ * 0. */
+int runtime_exec(const struct runtime_container *c, const struct runtime_exec *req,
+		 struct runtime_process *ret, struct err *e);
+
+struct runtime_blkio {
+	unsigned major, minor;
+	uint64_t read_bytes, write_bytes, reads, writes;
+};
+#define RUNTIME_BLKIO_MAX 16
+struct runtime_stats {
+	uint64_t cpu_total_ns, cpu_user_ns, cpu_system_ns;
+	uint64_t throttle_periods, throttled_periods, throttled_ns;
+	uint64_t mem_usage, mem_limit, mem_max_usage,
+		mem_failcnt; /* limit: UINT64_MAX without one */
+	uint64_t mem_inactive_file, mem_cache, mem_rss, mem_swap, mem_pgfault, mem_pgmajfault;
+	uint64_t pids_current, pids_limit; /* limit: 0 without one */
+	struct runtime_blkio blkio[RUNTIME_BLKIO_MAX];
+	size_t nblkio;
+	bool cgroup_v2;
+};
+int runtime_stats(const struct runtime_container *c, struct runtime_stats *ret, struct err *e);
+
+/* "1" or "2": what the host's controllers live on; for docker info. */
+int runtime_cgroup_version(void);
