@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images: pull, push, load, save as jobs on the engine's loop; list, inspect, tag, remove, history
+ * as plain calls. Hostile bytes never reach this process' own parsers beyond capped JSON: archives
+ * and layers go through coracle-unpack.
+ *
+ * Jobs: the function returns 0 and the callbacks run later from the loop, never before it returned;
+ * `done` exactly once, then the handle is gone. -1: *e is set, no callback will ever run, given
+ * descriptors are closed. image_job_cancel() ends a job without calling `done`. One thread (the
+ * loop's) uses all of this. SIGPIPE must be ignored (image_service_new() does it).
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "image/ref.h"
+#include "spec/filters.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct uv_loop_s;
+struct store;
+struct image_service;
+struct image_job;
+
+struct image_service_config {
+	struct uv_loop_s *loop;
+	struct store *store;
+	const char *program_dir; /* where coracle-unpack is */
+	const struct strs
+		*insecure;     /* "host[:port]" or CIDR; NULL: only 127.0.0.0/8, ::1, localhost */
+	const char *certs_dir; /* "/etc/docker/certs.d" style folders; NULL: none */
+	unsigned parallel;     /* layers at once per pull; 0: 3 */
+};
+int image_service_new(const struct image_service_config *c, struct image_service **ret,
+		      struct err *e);
+/* Cancels every job (their `done` does not run). The loop must run once more to finish closing. */
+void image_service_free(struct image_service *s);
+
+/* Told after the fact: action "pull" (id: familiar ref), "tag", "untag", "delete", "load", "save",
+ * "push". name may be "". */
+typedef void (*image_event_fn)(void *ud, const char *action, const char *id, const char *name);
+void image_service_on_event(struct image_service *s, image_event_fn fn, void *ud);
+
+/* ---- jobs ---- */
+
+/* One message of Docker's progress stream: {"status","progressDetail":{"current","total"},"id"}.
+ * Without id it is a plain line. stream (load): {"stream":"Loaded image: x\n"}. Borrowed. */
+struct image_progress {
+	const char *id;		/* short layer id, tag; NULL: none */
+	const char *status;	/* "Downloading", "Pull complete", "Digest: sha256:..." */
+	const char *stream;	/* instead of status */
+	bool has_detail;	/* progressDetail is {} when false */
+	int64_t current, total; /* total 0: unknown */
+	const char *aux;	/* JSON for {"aux":...}: push; NULL */
+};
+
+struct image_job_events {
+	void (*progress)(void *ud, const struct image_progress *p); /* NULL allowed */
+	/* id: "sha256:..." of the (last) image, NULL with e. e: NULL on success. */
+	void (*done)(void *ud, const char *id, const struct err *e);
+	void *ud;
+};
+
+struct image_pull {
+	const char *ref; /* "alpine", "alpine:3.20", "x@sha256:.."; the name `default` never leaves
+			    the machine */
+	const char *platform; /* "linux/arm64/v8"; NULL or "": the host's */
+	const char *auth;     /* value of X-Registry-Auth (base64url JSON); NULL or "" */
+	bool all_tags;
+};
+int image_pull(struct image_service *s, const struct image_pull *o,
+	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
+struct image_push {
+	const char *ref;
+	const char *auth;
+	bool all_tags;
+};
+int image_push(struct image_service *s, const struct image_push *o,
+	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
+struct image_load {
+	int fd; /* archive: pipe, socket or file, taken (also on failure). FD_NONE with dir */
+	const char *dir;      /* an OCI layout folder instead */
+	const char *platform; /* picks from an index; NULL: the host's, else the only one */
+	bool quiet;
+	const char *tag; /* name for an archive that carries none; NULL */
+};
+/* docker-archive, oci-archive; plain, gzip or zstd. Streams "Loaded image: x:y\n". */
+int image_load(struct image_service *s, const struct image_load *o,
+	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
+struct image_save {
+	const char *const *refs; /* names (all tags when bare) or ids */
+	size_t n;
+	int fd; /* where the tar goes, taken (also on failure) */
+};
+int image_save(struct image_service *s, const struct image_save *o,
+	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
+void image_job_cancel(struct image_job *j); /* NULL allowed; the job may finish closing later */
+
+/* ---- the embedded image ---- */
+
+#define IMAGE_DEFAULT_NAME "default"	 /* docker.io/library/default:latest */
+bool image_default_is(const char *text); /* does this name mean the embedded image? */
+/* Import it unless it is there. Blocks for some milliseconds the first time; later calls are a
+ * look-up. For container create; pulls of the name do the same as a job. */
+int image_default_ensure(struct image_service *s, struct err *e);
+
+/* ---- questions ---- */
+
+/* Name, id or id prefix to id. "No such image: x:latest" (ERR_NOT_FOUND). */
+int image_find(struct image_service *s, const char *text, struct digest *ret, struct err *e);
+/* GET /images/{name}/json */
+int image_inspect_json(struct image_service *s, const char *text, struct buf *out, struct err *e);
+
+struct image_list {
+	bool all, digests, shared_size;
+	const struct filters *filters; /* NULL: none. dangling label before since reference until */
+	/* containers per image: NULL gives -1 */
+	int64_t (*users)(void *ud, const struct digest *id);
+	void *ud;
+};
+/* GET /images/json, newest first */
+int image_list_json(struct image_service *s, const struct image_list *o, struct buf *out,
+		    struct err *e);
+int image_history_json(struct image_service *s, const char *text, struct buf *out, struct err *e);
+
+/* ---- changes ---- */
+
+/* Does a container use the image? The engine answers; *ret_running prefers a running one. */
+struct image_user {
+	char id[65]; /* a container */
+	bool running;
+};
+struct image_remove {
+	bool force, noprune;
+	bool (*user)(void *ud, const struct digest *id, struct image_user *ret); /* NULL: nobody */
+	void *ud;
+};
+/* DELETE /images/{name}: [{"Untagged":"x:y"},{"Deleted":"sha256:.."}] */
+int image_remove(struct image_service *s, const char *text, const struct image_remove *o,
+		 struct buf *out, struct err *e);
+/* POST /images/{name}/tag; tag NULL or "" is latest */
+int image_tag(struct image_service *s, const char *text, const char *repo, const char *tag,
+	      struct err *e);
+/* POST /images/prune: {"ImagesDeleted":[..],"SpaceReclaimed":n}; filters dangling until label */
+int image_prune(struct image_service *s, const struct filters *f, const struct image_remove *o,
+		struct buf *out, struct err *e);
+
+/* Host platform as OCI names it: "linux", "amd64", "". */
+void image_host_platform(const char **ret_os, const char **ret_arch, const char **ret_variant);
