@@ -226,8 +226,9 @@ void image_ref_name(const struct image_ref *r, char ret[static IMAGE_REF_TEXT_MA
 void image_ref_canonical(const struct image_ref *r, char ret[static IMAGE_REF_TEXT_MAX])
 {
 	bool by_digest = digest_is_set(&r->digest);
-	snprintf(ret, IMAGE_REF_TEXT_MAX, "%s/%s%s%s", r->domain, r->path,
-		 by_digest ? "@" : (r->tag[0] ? ":" : ""), by_digest ? r->digest.text : r->tag);
+	snprintf(ret, IMAGE_REF_TEXT_MAX, "%.255s/%.255s%s%.*s", r->domain, r->path,
+		 by_digest ? "@" : (r->tag[0] ? ":" : ""), (int)DIGEST_TEXT_MAX,
+		 by_digest ? r->digest.text : r->tag);
 }
 
 void image_ref_familiar_name(const struct image_ref *r, char ret[static IMAGE_REF_TEXT_MAX])

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#define IMAGE_REF_TEXT_MAX 640
+#define IMAGE_REF_TEXT_MAX 800
 #define IMAGE_REF_HUB	   "docker.io"
 
 struct image_ref {
