@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decoders: gzip (ISA-L, or zlib where ISA-L is missing) with any number of members, zstd with any number of frames, and
- * plain bytes. Zero padding after the last gzip member is accepted (tape tools add it), other trailing bytes are not.
+ * Decoders: gzip (ISA-L, or zlib where ISA-L is missing) with any number of members, zstd with any
+ * number of frames, and plain bytes. Zero padding after the last gzip member is accepted (tape
+ * tools add it), other trailing bytes are not.
  */
 #include "unpack/stream-priv.h"
 
@@ -34,7 +35,7 @@ struct inflater {
 
 enum codec codec_sniff(const unsigned char *p, size_t n)
 {
-	static const unsigned char zstd_magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const unsigned char zstd_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
 
 	if (n >= 2 && p[0] == 0x1f && p[1] == 0x8b)
 		return CODEC_GZIP;
@@ -42,8 +43,9 @@ enum codec codec_sniff(const unsigned char *p, size_t n)
 		return CODEC_ZSTD;
 	if (n >= 4 && (p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18)
 		return CODEC_ZSTD; /* skippable frame first (estargz and zstd:chunked tools) */
-	if (n >= 6 && memcmp(p, "\xfd"
-				"7zXZ",
+	if (n >= 6 && memcmp(p,
+			     "\xfd"
+			     "7zXZ",
 			     6) == 0)
 		return CODEC_FOREIGN;
 	if (n >= 4 && memcmp(p, "BZh", 3) == 0 && p[3] >= '1' && p[3] <= '9')
@@ -95,9 +97,10 @@ void inflater_free(struct inflater *f)
 	free(f);
 }
 
-/* One step of the gzip library: consumes *in, returns bytes made or -1; *ret_end when a member is complete. */
-static ssize_t gzip_step(struct inflater *f, struct span *in, unsigned char *out, size_t room, bool *ret_end,
-			 struct err *e)
+/* One step of the gzip library: consumes *in, returns bytes made or -1; *ret_end when a member is
+ * complete. */
+static ssize_t gzip_step(struct inflater *f, struct span *in, unsigned char *out, size_t room,
+			 bool *ret_end, struct err *e)
 {
 	size_t take = MIN(in->n, (size_t)UINT32_MAX);
 
@@ -124,14 +127,16 @@ static ssize_t gzip_step(struct inflater *f, struct span *in, unsigned char *out
 	size_t used = take - f->gz.avail_in, made = room - f->gz.avail_out;
 	*ret_end = rc == Z_STREAM_END;
 	if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
-		return err_set(e, ERR_INVALID, "corrupt gzip data: %s", f->gz.msg ? f->gz.msg : "unknown error");
+		return err_set(e, ERR_INVALID, "corrupt gzip data: %s",
+			       f->gz.msg ? f->gz.msg : "unknown error");
 #endif
 	in->p += used;
 	in->n -= used;
 	return (ssize_t)made;
 }
 
-static ssize_t gzip_run(struct inflater *f, struct span *in, unsigned char *out, size_t room, struct err *e)
+static ssize_t gzip_run(struct inflater *f, struct span *in, unsigned char *out, size_t room,
+			struct err *e)
 {
 	size_t made = 0;
 
@@ -167,10 +172,11 @@ static ssize_t gzip_run(struct inflater *f, struct span *in, unsigned char *out,
 	return (ssize_t)made;
 }
 
-static ssize_t zstd_run(struct inflater *f, struct span *in, unsigned char *out, size_t room, struct err *e)
+static ssize_t zstd_run(struct inflater *f, struct span *in, unsigned char *out, size_t room,
+			struct err *e)
 {
-	ZSTD_inBuffer zin = { in->p, in->n, 0 };
-	ZSTD_outBuffer zout = { out, room, 0 };
+	ZSTD_inBuffer zin = {in->p, in->n, 0};
+	ZSTD_outBuffer zout = {out, room, 0};
 
 	while (zout.pos < zout.size) {
 		size_t before_in = zin.pos, before_out = zout.pos;
@@ -179,7 +185,8 @@ static ssize_t zstd_run(struct inflater *f, struct span *in, unsigned char *out,
 			break;
 		size_t rc = ZSTD_decompressStream(f->zstd, &zout, &zin);
 		if (ZSTD_isError(rc))
-			return err_set(e, ERR_INVALID, "corrupt zstd data: %s", ZSTD_getErrorName(rc));
+			return err_set(e, ERR_INVALID, "corrupt zstd data: %s",
+				       ZSTD_getErrorName(rc));
 		f->whole = rc == 0;
 		if (zin.pos == before_in && zout.pos == before_out)
 			break;
@@ -189,7 +196,8 @@ static ssize_t zstd_run(struct inflater *f, struct span *in, unsigned char *out,
 	return (ssize_t)zout.pos;
 }
 
-ssize_t inflater_run(struct inflater *f, struct span *in, unsigned char *out, size_t room, struct err *e)
+ssize_t inflater_run(struct inflater *f, struct span *in, unsigned char *out, size_t room,
+		     struct err *e)
 {
 	switch (f->codec) {
 	case CODEC_GZIP:
@@ -205,7 +213,8 @@ ssize_t inflater_run(struct inflater *f, struct span *in, unsigned char *out, si
 		return (ssize_t)n;
 	}
 	default:
-		return err_set(e, ERR_UNSUPPORTED, "unsupported compression (not gzip, zstd or plain tar)");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "unsupported compression (not gzip, zstd or plain tar)");
 	}
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stream thread: input (first the part already in the blob file, then the descriptor) -> sha256 -> blob file ->
- * inflate -> ring of chunks. Memory is the ring plus one input buffer, whatever the input claims.
+ * The stream thread: input (first the part already in the blob file, then the descriptor) -> sha256
+ * -> blob file -> inflate -> ring of chunks. Memory is the ring plus one input buffer, whatever the
+ * input claims.
  */
 #include "unpack/stream-priv.h"
 
@@ -21,11 +22,11 @@
 
 #include "base/banned.h"
 
-#define SLOTS            6
-#define SLOT_SIZE        (256 * 1024)
-#define IN_SIZE          (256 * 1024)
+#define SLOTS		 6
+#define SLOT_SIZE	 (256 * 1024)
+#define IN_SIZE		 (256 * 1024)
 #define RATIO_FREE_BYTES (64ull << 20) /* small inputs may expand as they like */
-#define PROGRESS_NS      100000000ll
+#define PROGRESS_NS	 100000000ll
 
 struct slot {
 	unsigned char *p;
@@ -46,9 +47,9 @@ struct stream {
 	pthread_cond_t filled, drained;
 	struct slot slots[SLOTS];
 	unsigned head, count; /* first filled slot, how many */
-	bool done;            /* no slot will be added */
+	bool done;	      /* no slot will be added */
 	bool cancel;
-	struct err err;       /* valid when done and kind set */
+	struct err err; /* valid when done and kind set */
 	struct digest digest;
 	/* caller only */
 	bool holding; /* slot head is in the caller's hands */
@@ -68,14 +69,16 @@ static void progress(struct stream *s)
 	if (now - s->progress_at < PROGRESS_NS)
 		return;
 	s->progress_at = now;
-	int n = snprintf(line, sizeof(line), "{\"progress\":%llu}\n", (unsigned long long)s->total_in);
+	int n = snprintf(line, sizeof(line), "{\"progress\":%llu}\n",
+			 (unsigned long long)s->total_in);
 	(void)!write(s->in.progress_fd, line, (size_t)n);
 }
 
 /* read(2) that a cancel can interrupt; -ECANCELED then. */
 static ssize_t read_some(struct stream *s, void *p, size_t n)
 {
-	struct pollfd pfd[2] = { { .fd = s->in.fd, .events = POLLIN }, { .fd = s->cancel_fd, .events = POLLIN } };
+	struct pollfd pfd[2] = {{.fd = s->in.fd, .events = POLLIN},
+				{.fd = s->cancel_fd, .events = POLLIN}};
 
 	for (;;) {
 		ssize_t r;
@@ -135,11 +138,13 @@ static ssize_t input_read(struct stream *s, struct err *e)
 	if (n == 0) {
 		if (s->in.size != UINT64_MAX && s->total_in != s->in.size)
 			return err_set(e, ERR_INVALID, "the blob is truncated: %llu of %llu bytes",
-				       (unsigned long long)s->total_in, (unsigned long long)s->in.size);
+				       (unsigned long long)s->total_in,
+				       (unsigned long long)s->in.size);
 		return 0;
 	}
 	if (s->total_in + (uint64_t)n > s->in.size)
-		return err_set(e, ERR_INVALID, "the blob is larger than its descriptor says (%llu bytes)",
+		return err_set(e, ERR_INVALID,
+			       "the blob is larger than its descriptor says (%llu bytes)",
 			       (unsigned long long)s->in.size);
 	hasher_add(s->hash, s->inbuf, (size_t)n);
 	if (s->in.blob_fd >= 0 && !from_blob && blob_write(s, s->inbuf, (size_t)n, e) < 0)
@@ -206,7 +211,7 @@ static int inflate_all(struct stream *s, struct err *e)
 {
 	AUTO_FREE unsigned char *first = xmalloc(IN_SIZE + SNIFF_BYTES);
 	ssize_t n = input_first(s, first, e);
-	struct span in = { first, 0 };
+	struct span in = {first, 0};
 	bool eof = false;
 
 	if (n < 0)
@@ -220,7 +225,8 @@ static int inflate_all(struct stream *s, struct err *e)
 			return err_set(e, ERR_CANCELLED, "cancelled");
 		sl->n = 0;
 		while (sl->n < SLOT_SIZE) {
-			ssize_t made = inflater_run(s->inflater, &in, sl->p + sl->n, SLOT_SIZE - sl->n, e);
+			ssize_t made = inflater_run(s->inflater, &in, sl->p + sl->n,
+						    SLOT_SIZE - sl->n, e);
 
 			if (made < 0)
 				return -1;
@@ -234,7 +240,7 @@ static int inflate_all(struct stream *s, struct err *e)
 			if (n < 0)
 				return -1;
 			eof = n == 0;
-			in = (struct span){ s->inbuf, (size_t)n };
+			in = (struct span){s->inbuf, (size_t)n};
 			if (eof)
 				break;
 		}
@@ -246,7 +252,8 @@ static int inflate_all(struct stream *s, struct err *e)
 			break;
 	}
 	if (!inflater_whole(s->inflater) && s->total_in > 0)
-		return err_set(e, ERR_INVALID, "the compressed data ends too early (after %llu bytes)",
+		return err_set(e, ERR_INVALID,
+			       "the compressed data ends too early (after %llu bytes)",
 			       (unsigned long long)s->total_in);
 	return 0;
 }
@@ -266,13 +273,14 @@ static void *stream_main(void *arg)
 {
 	struct stream *s = arg;
 	struct err e = ERR_INIT;
-	struct digest d = { "" };
+	struct digest d = {""};
 	int rc = s->raw ? drain_raw(s, &e) : inflate_all(s, &e);
 
 	if (rc == 0) {
 		hasher_final(s->hash, &d);
 		if (digest_is_set(&s->in.digest) && !digest_eq(&d, &s->in.digest))
-			rc = err_set(&e, ERR_INVALID, "wrong digest: expected %s, got %s", s->in.digest.text, d.text);
+			rc = err_set(&e, ERR_INVALID, "wrong digest: expected %s, got %s",
+				     s->in.digest.text, d.text);
 	}
 	if (rc == 0 && s->in.sync && s->in.blob_fd >= 0 && fsync(s->in.blob_fd) < 0)
 		(void)err_sys(&e, -errno, "fsync of the blob");

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* coracle-unpack: command line of the worker for hostile archives. Options and results:
+ * spec/unpack-proto.h. */
+#include "unpack/unpack.h"
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "spec/unpack-proto.h"
+#include "sys/fs.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/banned.h"
+
+#define RESULT_FD 1
+
+struct args {
+	struct unpack_input in;
+	int target_fd, ingest_fd, dir_fd, out_fd;
+	struct digest diff_id;
+	const char *prefix, *path, *name;
+	bool plain, user_xattr, layer, no_confine;
+};
+
+enum {
+	OPT_TARGET = 256,
+	OPT_BLOB,
+	OPT_HAVE,
+	OPT_DIGEST,
+	OPT_SIZE,
+	OPT_DIFF_ID,
+	OPT_ENTRIES,
+	OPT_MAX_SIZE,
+	OPT_RATIO,
+	OPT_PLAIN,
+	OPT_USER_XATTR,
+	OPT_SYNC,
+	OPT_PROGRESS,
+	OPT_NO_CONFINE,
+	OPT_INGEST,
+	OPT_PREFIX,
+	OPT_OUT,
+	OPT_DIR,
+	OPT_PATH,
+	OPT_NAME,
+	OPT_LAYER
+};
+
+static const struct option options[] = {
+	{"target-fd", required_argument, NULL, OPT_TARGET},
+	{"blob-fd", required_argument, NULL, OPT_BLOB},
+	{"blob-have", required_argument, NULL, OPT_HAVE},
+	{"digest", required_argument, NULL, OPT_DIGEST},
+	{"size", required_argument, NULL, OPT_SIZE},
+	{"diff-id", required_argument, NULL, OPT_DIFF_ID},
+	{"max-entries", required_argument, NULL, OPT_ENTRIES},
+	{"max-size", required_argument, NULL, OPT_MAX_SIZE},
+	{"max-ratio", required_argument, NULL, OPT_RATIO},
+	{"plain", no_argument, NULL, OPT_PLAIN},
+	{"user-xattr", no_argument, NULL, OPT_USER_XATTR},
+	{"sync", no_argument, NULL, OPT_SYNC},
+	{"progress", no_argument, NULL, OPT_PROGRESS},
+	{"no-confine", no_argument, NULL, OPT_NO_CONFINE},
+	{"ingest-fd", required_argument, NULL, OPT_INGEST},
+	{"prefix", required_argument, NULL, OPT_PREFIX},
+	{"out-fd", required_argument, NULL, OPT_OUT},
+	{"dir-fd", required_argument, NULL, OPT_DIR},
+	{"path", required_argument, NULL, OPT_PATH},
+	{"name", required_argument, NULL, OPT_NAME},
+	{"layer", no_argument, NULL, OPT_LAYER},
+	{NULL, 0, NULL, 0},
+};
+
+static int fd_arg(const char *s, int *ret)
+{
+	uint64_t v;
+
+	if (num_parse_u64(s, 3, INT_MAX, &v) < 0 || fcntl((int)v, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	*ret = (int)v;
+	return 0;
+}
+
+static int one_option(struct args *a, int opt, const char *v)
+{
+	switch (opt) {
+	case OPT_TARGET:
+		return fd_arg(v, &a->target_fd);
+	case OPT_BLOB:
+		return fd_arg(v, &a->in.blob_fd);
+	case OPT_INGEST:
+		return fd_arg(v, &a->ingest_fd);
+	case OPT_OUT:
+		return fd_arg(v, &a->out_fd);
+	case OPT_DIR:
+		return fd_arg(v, &a->dir_fd);
+	case OPT_HAVE:
+		return num_parse_u64(v, 0, INT64_MAX, &a->in.blob_have);
+	case OPT_SIZE:
+		return num_parse_u64(v, 0, INT64_MAX, &a->in.size);
+	case OPT_ENTRIES:
+		return num_parse_u64(v, 1, INT64_MAX, &a->in.limits.max_entries);
+	case OPT_MAX_SIZE:
+		return num_parse_u64(v, 1, INT64_MAX, &a->in.limits.max_size);
+	case OPT_RATIO:
+		return num_parse_u64(v, 1, INT64_MAX, &a->in.limits.max_ratio);
+	case OPT_DIGEST:
+		return digest_parse(v, &a->in.digest);
+	case OPT_DIFF_ID:
+		return digest_parse(v, &a->diff_id);
+	case OPT_PREFIX:
+		a->prefix = v;
+		return strchr(v, '/') || !*v ? -1 : 0;
+	case OPT_PATH:
+		a->path = v;
+		return 0;
+	case OPT_NAME:
+		a->name = v;
+		return 0;
+	case OPT_PLAIN:
+		a->plain = true;
+		return 0;
+	case OPT_USER_XATTR:
+		a->user_xattr = true;
+		return 0;
+	case OPT_SYNC:
+		a->in.sync = true;
+		return 0;
+	case OPT_PROGRESS:
+		a->in.progress_fd = RESULT_FD;
+		return 0;
+	case OPT_NO_CONFINE:
+		a->no_confine = true;
+		return 0;
+	case OPT_LAYER:
+		a->layer = true;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static int parse(int argc, char **argv, struct args *a, struct err *e)
+{
+	int opt, at;
+
+	*a = (struct args){.in = UNPACK_INPUT_INIT,
+			   .target_fd = FD_NONE,
+			   .ingest_fd = FD_NONE,
+			   .dir_fd = FD_NONE,
+			   .out_fd = FD_NONE};
+	opterr = 0;
+	for (;;) {
+		at = optind;
+		opt = getopt_long(argc, argv, "", options, NULL);
+		if (opt < 0)
+			break;
+		if (one_option(a, opt, optarg) < 0)
+			return err_set(e, ERR_INVALID, "bad option or value: %s %s", argv[at],
+				       optarg ? optarg : "");
+	}
+	if (optind != argc)
+		return err_set(e, ERR_INVALID, "unexpected argument: %s", argv[optind]);
+	return 0;
+}
+
+static void print_line(struct buf *b)
+{
+	buf_addc(b, '\n');
+	(void)fs_write_all(RESULT_FD, b->p, b->n);
+	buf_done(b);
+}
+
+static int apply(const struct args *a, struct unpack_result *res, struct err *e)
+{
+	struct unpack_apply o = {.in = a->in,
+				 .target_fd = a->target_fd,
+				 .diff_id = a->diff_id,
+				 .plain = a->plain,
+				 .user_xattr = a->user_xattr};
+	struct buf b = BUF_INIT(4096);
+	struct jw w = JW_INIT(&b);
+
+	if (!a->no_confine && unpack_confine(a->target_fd, true, !a->user_xattr, e) < 0)
+		return err_wrap(e, "confine the unpacker");
+	if (unpack_apply(&o, res, e) < 0)
+		return -1;
+	jw_obj(&w);
+	jw_kv_str(&w, "digest", res->digest.text);
+	jw_kv_u64(&w, "size", res->size);
+	if (a->target_fd >= 0) {
+		jw_kv_str(&w, "diffId", res->diff_id.text);
+		jw_kv_u64(&w, "diffSize", res->diff_size);
+		jw_kv_u64(&w, "contentSize", res->content_size);
+		jw_kv_u64(&w, "entries", res->entries);
+	}
+	jw_obj_end(&w);
+	print_line(&b);
+	return 0;
+}
+
+static int print_member(const char *name, const char *file, uint64_t size, const struct digest *d,
+			const char *link, void *ud)
+{
+	AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
+	struct jw w = JW_INIT(&b);
+
+	jw_obj(&w);
+	jw_kv_str(&w, "name", name);
+	if (link) {
+		jw_kv_str(&w, "link", link);
+	} else {
+		jw_kv_str(&w, "file", file);
+		jw_kv_u64(&w, "size", size);
+		jw_kv_str(&w, "digest", d->text);
+	}
+	jw_obj_end(&w);
+	buf_addc(&b, '\n');
+	return fs_write_all(RESULT_FD, b.p, b.n);
+}
+
+static int archive(const struct args *a, struct unpack_result *res, struct err *e)
+{
+	struct unpack_stage o = {
+		.in = a->in, .ingest_fd = a->ingest_fd, .prefix = a->prefix, .fn = print_member};
+	struct buf b = BUF_INIT(4096);
+	struct jw w = JW_INIT(&b);
+
+	if (a->ingest_fd < 0 || !a->prefix)
+		return err_set(e, ERR_INVALID, "archive needs --ingest-fd and --prefix");
+	o.in.sync = true;
+	if (!a->no_confine && unpack_confine(a->ingest_fd, true, false, e) < 0)
+		return err_wrap(e, "confine the unpacker");
+	if (unpack_stage(&o, res, e) < 0)
+		return -1;
+	jw_obj(&w);
+	jw_kv_bool(&w, "done", true);
+	jw_kv_u64(&w, "members", res->entries);
+	jw_kv_u64(&w, "size", res->size);
+	jw_obj_end(&w);
+	print_line(&b);
+	return 0;
+}
+
+static void print_error(const struct err *e, const char *entry)
+{
+	struct buf b = BUF_INIT(64 * 1024);
+	struct jw w = JW_INIT(&b);
+
+	jw_obj(&w);
+	jw_kv_str(&w, "kind", err_kind_name(e->kind));
+	jw_kv_str(&w, "error", e->text);
+	if (*entry)
+		jw_kv_str(&w, "entry", entry);
+	jw_obj_end(&w);
+	print_line(&b);
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	struct unpack_result res = {.size = 0};
+	struct err e = ERR_INIT;
+	struct args a;
+	int rc;
+
+	if (parse(argc - (argc > 1), argv + (argc > 1), &a, &e) < 0)
+		rc = -1;
+	else if (!strcmp(mode, "apply"))
+		rc = apply(&a, &res, &e);
+	else if (!strcmp(mode, "archive"))
+		rc = archive(&a, &res, &e);
+	else
+		rc = err_set(&e, ERR_INVALID, "unknown mode \"%s\" (apply, archive)", mode);
+	if (rc < 0)
+		print_error(&e, res.entry);
+	return rc < 0 ? 1 : 0;
+}
