@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hijacked connections. A client that asked for an upgrade gets 101 and its raw socket goes on as a duplicate;
- * libmicrohttpd then closes its own descriptor without shutdown(2), which leaves the duplicate's connection alone.
- * A client that did not ask (old "plain hijack") cannot be served that way by libmicrohttpd: it gets 200 and the output as
- * a chunked body through a socket pair, and no input (docs/adr/0006-http-server.md).
+ * Hijacked connections. A client that asked for an upgrade gets 101 and its raw socket goes on as a
+ * duplicate; libmicrohttpd then closes its own descriptor without shutdown(2), which leaves the
+ * duplicate's connection alone. A client that did not ask (old "plain hijack") cannot be served
+ * that way by libmicrohttpd: it gets 200 and the output as a chunked body through a socket pair,
+ * and no input (docs/adr/0006-http-server.md).
  */
 #include "api/server-priv.h"
 
@@ -15,8 +16,8 @@
 
 #include "base/banned.h"
 
-static void on_upgraded(void *cls, struct MHD_Connection *conn, void *con_cls, const char *extra, size_t n, MHD_socket sock,
-			struct MHD_UpgradeResponseHandle *urh)
+static void on_upgraded(void *cls, struct MHD_Connection *conn, void *con_cls, const char *extra,
+			size_t n, MHD_socket sock, struct MHD_UpgradeResponseHandle *urh)
 {
 	struct request *r = cls;
 	int fd = fcntl(sock, F_DUPFD_CLOEXEC, 3);
@@ -30,37 +31,6 @@ static void on_upgraded(void *cls, struct MHD_Connection *conn, void *con_cls, c
 
 /* ---- clients without upgrade ---- */
 
-static void relay_stop(struct api_request *p)
-{
-	watch_close(&request_of(p)->relay);
-}
-
-static void on_relay(uv_poll_t *poll, int status, int events)
-{
-	struct watch *w = CONTAINER_OF(poll, struct watch, poll);
-	struct request *r = w->r;
-	char data[16384];
-
-	ssize_t n = read(w->fd, data, sizeof data);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		api_stream_end(&r->pub);
-		watch_close(&r->relay);
-		return;
-	}
-	if (!api_stream_write(&r->pub, data, (size_t)n))
-		uv_poll_stop(poll);
-}
-
-static void relay_go_on(struct api_request *p)
-{
-	struct request *r = request_of(p);
-
-	if (r->relay)
-		uv_poll_start(&r->relay->poll, UV_READABLE, on_relay);
-}
-
 static void relay_start(struct request *r, const char *content_type)
 {
 	int fds[2];
@@ -70,16 +40,8 @@ static void relay_start(struct request *r, const char *content_type)
 		return;
 	}
 	shutdown(fds[0], SHUT_WR); /* no input from this client */
-	r->relay = watch_new(r->server, r, fds[0]);
-	if (!r->relay) {
-		close(fds[1]);
-		api_reply_message(&r->pub, 500, "cannot relay the stream");
-		return;
-	}
-	r->pub.on_drain = relay_go_on;
-	r->pub.on_gone = relay_stop;
 	api_stream_start(&r->pub, 200, content_type);
-	relay_go_on(&r->pub);
+	api_stream_from_fd(&r->pub, fds[0]);
 	r->hijack(&r->pub, fds[1], "", 0);
 }
 

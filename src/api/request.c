@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request from its first header to its last byte: routing, body, waiting, answer. The rules of libmicrohttpd that shape
- * it: an answer may only be queued before the body or after all of it; a suspended connection is not watched, so we watch
- * a duplicate of its socket for the client's hang-up; after a resume the access callback runs again.
+ * One request from its first header to its last byte: routing, body, waiting, answer. The rules of
+ * libmicrohttpd that shape it: an answer may only be queued before the body or after all of it; a
+ * suspended connection is not watched, so we watch a duplicate of its socket for the client's
+ * hang-up; after a resume the access callback runs again.
  */
 #include "api/request.h"
 
@@ -20,11 +21,6 @@
 #include "base/banned.h"
 
 #define PIPE_BYTES (1 << 20)
-
-static const struct api_route *const tables[] = {
-	api_routes_system, api_routes_containers, api_routes_streams, api_routes_archive, api_routes_exec,
-	api_routes_images, api_routes_volumes,	  api_routes_networks, api_routes_other,
-};
 
 /* ---- life ---- */
 
@@ -72,7 +68,8 @@ void api_drop(struct api_request *p)
 	free(r);
 }
 
-void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode code)
+void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+		       enum MHD_RequestTerminationCode code)
 {
 	struct request *r = *con_cls;
 
@@ -92,7 +89,8 @@ void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls, e
 	watch_close(&r->relay);
 	fd_close(&r->pipe_fd);
 	if (!r->server->stopping)
-		MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)API_IDLE_TIMEOUT);
+		MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT,
+					  (unsigned)API_IDLE_TIMEOUT);
 	api_drop(&r->pub);
 }
 
@@ -131,7 +129,8 @@ static void on_client(uv_poll_t *p, int status, int events)
 void request_suspend(struct request *r)
 {
 	if (!r->client && !r->gone_told) {
-		const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+		const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+			r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
 		int fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 3) : -1;
 		r->client = fd >= 0 ? watch_new(r->server, r, fd) : NULL;
 		if (r->client)
@@ -189,7 +188,8 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t *si
 	r->body_seen += *size;
 	if (!r->route || r->response || r->route->body == API_BODY_JSON) {
 		/* Past the limit the rest is read and dropped, but not for ever. */
-		if (r->body_seen > 16ULL * API_BODY_LIMIT && (!r->route || r->route->body == API_BODY_JSON))
+		if (r->body_seen > 16ULL * API_BODY_LIMIT &&
+		    (!r->route || r->route->body == API_BODY_JSON))
 			return MHD_NO;
 		if (!r->response)
 			buf_add(&r->pub.body, data, *size);
@@ -227,8 +227,9 @@ static void route(struct request *r, const char *method)
 		api_reply_error(&r->pub, &e);
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(tables) && !r->route; i++)
-		r->route = api_route_find(tables[i], method, r->pub.target.path, r->pub.params, r->pub.arena);
+	for (const struct api_route *const *t = r->server->tables; *t && !r->route; t++)
+		r->route = api_route_find(*t, method, r->pub.target.path, r->pub.params,
+					  r->pub.arena);
 	if (!r->route) {
 		api_reply_message(&r->pub, 404, "page not found");
 		return;
@@ -276,8 +277,9 @@ static void run_handler(struct request *r)
 		r->route->handler(&r->pub);
 }
 
-enum MHD_Result request_access(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
-			       const char *version, const char *data, size_t *size, void **con_cls)
+enum MHD_Result request_access(void *cls, struct MHD_Connection *conn, const char *url,
+			       const char *method, const char *version, const char *data,
+			       size_t *size, void **con_cls)
 {
 	struct request *r = *con_cls;
 	enum MHD_Result rc = MHD_YES;
@@ -318,7 +320,8 @@ bool api_query_bool(const struct api_request *r, const char *key)
 	return api_bool_parse(api_query(r, key));
 }
 
-int api_query_i64(const struct api_request *r, const char *key, int64_t fallback, int64_t *ret, struct err *e)
+int api_query_i64(const struct api_request *r, const char *key, int64_t fallback, int64_t *ret,
+		  struct err *e)
 {
 	const char *text = api_query(r, key);
 
@@ -326,7 +329,8 @@ int api_query_i64(const struct api_request *r, const char *key, int64_t fallback
 	if (!text || !*text)
 		return 0;
 	if (num_parse_i64(text, INT64_MIN, INT64_MAX, ret) < 0)
-		return err_set(e, ERR_INVALID, "invalid value of parameter %s: \"%s\" is not a number", key, text);
+		return err_set(e, ERR_INVALID,
+			       "invalid value of parameter %s: \"%s\" is not a number", key, text);
 	return 0;
 }
 
@@ -342,10 +346,13 @@ static int check_content_type(const struct api_request *r, struct err *e)
 	const char *type = api_header(r, "Content-Type");
 
 	if (!type)
-		return err_set(e, ERR_INVALID, "malformed Content-Type header (): mime: no media type");
+		return err_set(e, ERR_INVALID,
+			       "malformed Content-Type header (): mime: no media type");
 	size_t n = strcspn(type, "; \t");
 	if (n != strlen("application/json") || strncasecmp(type, "application/json", n) != 0)
-		return err_set(e, ERR_INVALID, "unsupported Content-Type header (%s): must be 'application/json'", type);
+		return err_set(e, ERR_INVALID,
+			       "unsupported Content-Type header (%s): must be 'application/json'",
+			       type);
 	return 0;
 }
 
@@ -409,7 +416,8 @@ void request_answer(struct request *r, unsigned status, struct MHD_Response *res
 
 void api_reply(struct api_request *r, int status, const char *content_type, const void *p, size_t n)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(n, memcpy(xmalloc(n + 1), p, n), free);
+	struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(
+		n, memcpy(xmalloc(n + 1), p, n), free);
 
 	if (content_type)
 		MHD_add_response_header(response, "Content-Type", content_type);
@@ -419,7 +427,8 @@ void api_reply(struct api_request *r, int status, const char *content_type, cons
 void api_reply_json(struct api_request *r, int status, const struct buf *json)
 {
 	if (json->overflow) {
-		api_reply_message(r, 500, "the answer is larger than %u bytes", (unsigned)json->max);
+		api_reply_message(r, 500, "the answer is larger than %u bytes",
+				  (unsigned)json->max);
 		return;
 	}
 	api_reply(r, status, "application/json", buf_text(json), json->n);
@@ -466,4 +475,52 @@ void api_abort(struct api_request *p)
 
 	r->aborted = true;
 	request_resume(r);
+}
+
+/* ---- shared endings ---- */
+
+void api_done_empty(void *ud, const struct err *e)
+{
+	struct api_request *r = ud;
+
+	if (e)
+		api_reply_error(r, e);
+	else
+		api_reply_empty(r, 204);
+	api_drop(r);
+}
+
+void api_done_json(void *ud, const char *json, const struct err *e)
+{
+	struct api_request *r = ud;
+
+	if (e)
+		api_reply_error(r, e);
+	else
+		api_reply(r, 200, "application/json", json, strlen(json));
+	api_drop(r);
+}
+
+void api_settle(struct api_request *r, int rc, const struct err *e)
+{
+	if (rc == 0)
+		return;
+	if (rc < 0)
+		api_reply_error(r, e);
+	else
+		api_reply_empty(r, 304);
+	api_drop(r);
+}
+
+void api_finish_json(struct api_request *r, int rc, const struct buf *json, const struct err *e)
+{
+	if (rc < 0)
+		api_reply_error(r, e);
+	else
+		api_reply_json(r, 200, json);
+}
+
+void api_unsupported(struct api_request *r, const char *what)
+{
+	api_reply_message(r, 501, "%s is not supported yet by coracle", what);
 }

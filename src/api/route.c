@@ -5,6 +5,7 @@
 #include "base/num.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -45,7 +46,8 @@ static char *percent_decode(char *s, size_t n, bool plus)
 	return s;
 }
 
-/* Compare dotted numbers "1.9" < "1.24"; fields past the end are 0. Only digits and dots come here. */
+/* Compare dotted numbers "1.9" < "1.24"; fields past the end are 0. Only digits and dots come here.
+ */
 static int version_compare(const char *a, const char *b)
 {
 	while (*a || *b) {
@@ -79,10 +81,13 @@ static int take_version(char **path, int *ret, struct arena *a, struct err *e)
 	snprintf(max, sizeof max, "1.%d", API_VERSION_MAX);
 	snprintf(min, sizeof min, "1.%d", API_VERSION_MIN);
 	if (version_compare(v, max) > 0)
-		return err_set(e, ERR_INVALID, "client version %s is too new. Maximum supported API version is %s", v, max);
+		return err_set(e, ERR_INVALID,
+			       "client version %s is too new. Maximum supported API version is %s",
+			       v, max);
 	if (version_compare(v, min) < 0)
 		return err_set(e, ERR_INVALID,
-			       "client version %s is too old. Minimum supported API version is %s, please upgrade your "
+			       "client version %s is too old. Minimum supported API version is %s, "
+			       "please upgrade your "
 			       "client to a newer version",
 			       v, min);
 	const char *dot = strchr(v, '.');
@@ -112,9 +117,10 @@ static int parse_query(char *text, struct api_target *t, struct arena *a, struct
 			char *value = eq ? eq + 1 : text + strlen(text);
 			if (eq)
 				*eq = '\0';
-			if (!percent_decode(text, strlen(text), true) || !percent_decode(value, strlen(value), true))
+			if (!percent_decode(text, strlen(text), true) ||
+			    !percent_decode(value, strlen(value), true))
 				return err_set(e, ERR_INVALID, "invalid URL escape in the query");
-			t->query[t->nquery++] = (struct api_query){ text, value };
+			t->query[t->nquery++] = (struct api_query){text, value};
 		}
 		text = next;
 	}
@@ -123,7 +129,7 @@ static int parse_query(char *text, struct api_target *t, struct arena *a, struct
 
 int api_target_parse(const char *text, struct api_target *ret, struct arena *a, struct err *e)
 {
-	struct api_target t = { 0 };
+	struct api_target t = {0};
 	char *path = arena_strdup(a, text);
 	char *query = strchr(path, '?');
 
@@ -149,7 +155,8 @@ const char *api_target_query(const struct api_target *t, const char *key)
 	return NULL;
 }
 
-/* Length of the text that a greedy parameter takes: everything before the fixed tail of the pattern. */
+/* Length of the text that a greedy parameter takes: everything before the fixed tail of the
+ * pattern. */
 static size_t greedy_length(const char *path, const char *tail)
 {
 	size_t n = strlen(path), t = strlen(tail);
@@ -182,8 +189,10 @@ static bool match(const char *pattern, const char *path, const char **params, st
 	return *path == '\0';
 }
 
-const struct api_route *api_route_find(const struct api_route *table, const char *method, const char *path,
-				       const char *ret_params[static API_PARAMS_MAX], struct arena *a)
+const struct api_route *api_route_find(const struct api_route *table, const char *method,
+				       const char *path,
+				       const char *ret_params[static API_PARAMS_MAX],
+				       struct arena *a)
 {
 	for (const struct api_route *r = table; r->pattern; r++) {
 		if (strcmp(r->method, method) != 0 || !match(r->pattern, path, NULL, NULL))
@@ -198,5 +207,6 @@ bool api_bool_parse(const char *text)
 {
 	if (!text || !*text || strcmp(text, "0") == 0)
 		return false;
-	return strcasecmp(text, "no") != 0 && strcasecmp(text, "false") != 0 && strcasecmp(text, "none") != 0;
+	return strcasecmp(text, "no") != 0 && strcasecmp(text, "false") != 0 &&
+	       strcasecmp(text, "none") != 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by server.c, request.c, stream.c and hijack.c: the request behind struct api_request and its states. */
+/* Shared by server.c, request.c, stream.c and hijack.c: the request behind struct api_request and
+ * its states. */
 #pragma once
 
 #include "api/request.h"
@@ -15,12 +16,13 @@
 struct api_daemon {
 	struct api_server *server;
 	struct MHD_Daemon *mhd;
-	uv_poll_t poll;   /* its epoll descriptor */
+	uv_poll_t poll;	  /* its epoll descriptor */
 	uv_timer_t timer; /* its next time-out */
 };
 
 struct api_server {
 	struct api_config config;
+	const struct api_route *const *tables; /* NULL ends */
 	struct api_daemon *daemons;
 	size_t ndaemons;
 	struct list requests; /* struct request */
@@ -32,7 +34,8 @@ struct api_server {
 };
 
 /*
- * Life of a request: HEAD (target known) -> BODY (bytes come in) -> WAIT (handler ran, no answer yet; suspended) -> ANSWERED
+ * Life of a request: HEAD (target known) -> BODY (bytes come in) -> WAIT (handler ran, no answer
+ * yet; suspended) -> ANSWERED
  * -> DONE (libmicrohttpd forgot it; only holders keep the memory).
  */
 enum request_phase { PHASE_HEAD, PHASE_BODY, PHASE_WAIT, PHASE_ANSWERED, PHASE_DONE };
@@ -41,7 +44,7 @@ struct watch {
 	uv_poll_t poll;
 	struct api_server *server;
 	struct request *r; /* NULL once detached */
-	int fd;            /* own duplicate */
+	int fd;		   /* own duplicate */
 };
 
 struct api_extra_header {
@@ -56,7 +59,7 @@ struct request {
 	struct MHD_Connection *conn; /* NULL when DONE */
 	enum request_phase phase;
 	unsigned refs;
-	bool in_mhd;    /* inside a callback of libmicrohttpd: no resume needed */
+	bool in_mhd;	/* inside a callback of libmicrohttpd: no resume needed */
 	bool suspended; /* by us */
 	bool gone, gone_told, aborted;
 	const struct api_route *route;
@@ -81,7 +84,7 @@ struct request {
 
 	/* hijack */
 	api_hijack_fn hijack;
-	struct watch *relay; /* clients without upgrade: our end of the pair */
+	struct watch *relay; /* api_stream_from_fd() */
 };
 
 static inline struct request *request_of(struct api_request *r)
@@ -99,9 +102,11 @@ void watch_close(struct watch **w);
 
 /* request.c: callbacks of libmicrohttpd */
 void *request_begin(void *cls, const char *uri, struct MHD_Connection *conn);
-enum MHD_Result request_access(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
-			       const char *version, const char *data, size_t *size, void **con_cls);
-void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode code);
+enum MHD_Result request_access(void *cls, struct MHD_Connection *conn, const char *url,
+			       const char *method, const char *version, const char *data,
+			       size_t *size, void **con_cls);
+void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+		       enum MHD_RequestTerminationCode code);
 void request_suspend(struct request *r);
 void request_resume(struct request *r);
 /* The client is gone: tells the handler once. */

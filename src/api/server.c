@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libmicrohttpd inside the engine's loop. Each listening socket has a daemon without threads; its epoll descriptor is a poll
- * handle, its next time-out a timer, and MHD_run() does the work. Requests that wait for the engine are suspended; resuming
- * one makes the epoll descriptor readable, so nothing here polls.
+ * libmicrohttpd inside the engine's loop. Each listening socket has a daemon without threads; its
+ * epoll descriptor is a poll handle, its next time-out a timer, and MHD_run() does the work.
+ * Requests that wait for the engine are suspended; resuming one makes the epoll descriptor
+ * readable, so nothing here polls.
  */
 #include "api/server.h"
 
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/banned.h"
@@ -90,7 +92,8 @@ static void on_epoll(uv_poll_t *p, int status, int events)
 	run_daemon(CONTAINER_OF(p, struct api_daemon, poll));
 }
 
-static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_cls, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_cls,
+			  enum MHD_ConnectionNotificationCode code)
 {
 	struct api_server *s = cls;
 
@@ -125,13 +128,17 @@ static int start_daemon(struct api_server *s, struct api_daemon *d, int fd, stru
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return err_sys(e, -errno, "listening socket");
 	d->mhd = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_access,
-		s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK,
-		request_begin, s, MHD_OPTION_NOTIFY_COMPLETED, request_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-		s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)API_IDLE_TIMEOUT,
-		MHD_OPTION_CONNECTION_LIMIT, 4096U, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64U << 10), MHD_OPTION_END);
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0,
+		NULL, NULL, request_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, request_begin, s,
+		MHD_OPTION_NOTIFY_COMPLETED, request_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)API_IDLE_TIMEOUT,
+		MHD_OPTION_CONNECTION_LIMIT, 4096U, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)(64U << 10), MHD_OPTION_END);
 	if (!d->mhd)
-		return err_set(e, ERR_SYSTEM, "cannot start the HTTP server on the listening socket");
+		return err_set(e, ERR_SYSTEM,
+			       "cannot start the HTTP server on the listening socket");
 	info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	int rc = info ? uv_poll_init(s->config.loop, &d->poll, info->epoll_fd) : -EINVAL;
 	if (rc < 0) {
@@ -147,11 +154,13 @@ static int start_daemon(struct api_server *s, struct api_daemon *d, int fd, stru
 	return 0;
 }
 
-int api_server_start(const struct api_config *config, struct api_server **ret, struct err *e)
+int api_server_start_with(const struct api_config *config, const struct api_route *const *tables,
+			  struct api_server **ret, struct err *e)
 {
 	struct api_server *s = NEW(struct api_server);
 
 	s->config = *config;
+	s->tables = tables;
 	s->config.listen_fds = NULL;
 	list_init(&s->requests);
 	s->daemons = xcalloc(config->nlisten, sizeof *s->daemons);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streaming answers: a queue between a producer in the loop and libmicrohttpd, which pulls. An empty queue suspends the
- * connection; above API_STREAM_HIGH the producer is told to stop and below API_STREAM_LOW to go on.
+ * Streaming answers: a queue between a producer in the loop and libmicrohttpd, which pulls. An
+ * empty queue suspends the connection; above API_STREAM_HIGH the producer is told to stop and below
+ * API_STREAM_LOW to go on.
  */
 #include "api/server-priv.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/banned.h"
 
@@ -48,7 +51,8 @@ static ssize_t pull(void *cls, uint64_t pos, char *out, size_t max)
 void api_stream_start(struct api_request *p, int status, const char *content_type)
 {
 	struct request *r = request_of(p);
-	struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CHUNK_MAX, pull, r, NULL);
+	struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN,
+									  CHUNK_MAX, pull, r, NULL);
 
 	if (r->streaming || r->response || r->phase >= PHASE_ANSWERED) {
 		MHD_destroy_response(response);
@@ -97,4 +101,53 @@ void api_stream_end(struct api_request *p)
 	r->ended = true;
 	if (r->phase == PHASE_ANSWERED)
 		request_resume(r);
+}
+
+/* ---- from a descriptor ---- */
+
+static void relay_stop(struct api_request *p)
+{
+	watch_close(&request_of(p)->relay);
+}
+
+static void on_relay(uv_poll_t *poll, int status, int events)
+{
+	struct watch *w = CONTAINER_OF(poll, struct watch, poll);
+	struct request *r = w->r;
+	char data[16384];
+
+	ssize_t n = read(w->fd, data, sizeof data);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		api_stream_end(&r->pub);
+		watch_close(&r->relay);
+		return;
+	}
+	if (!api_stream_write(&r->pub, data, (size_t)n))
+		uv_poll_stop(poll);
+}
+
+static void relay_go_on(struct api_request *p)
+{
+	struct request *r = request_of(p);
+
+	if (r->relay)
+		uv_poll_start(&r->relay->poll, UV_READABLE, on_relay);
+}
+
+void api_stream_from_fd(struct api_request *p, int fd)
+{
+	struct request *r = request_of(p);
+
+	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	r->relay = watch_new(r->server, r, fd);
+	if (!r->relay) {
+		api_abort(p);
+		return;
+	}
+	p->on_drain = relay_go_on;
+	if (!p->on_gone)
+		p->on_gone = relay_stop;
+	relay_go_on(p);
 }

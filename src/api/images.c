@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /images: questions and changes. Pull, push, load and save are in transfer.c. */
+#include "api/request.h"
+#include "engine/engine.h"
+
+#include <string.h>
+
+#include "base/banned.h"
+
+static void list(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+	struct filters f;
+
+	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	int rc = engine_image_list(r->engine, &f, api_query_bool(r, "all"),
+				   api_query_bool(r, "shared-size"), api_query_bool(r, "digests"),
+				   &out, &e);
+	api_finish_json(r, rc, &out, &e);
+}
+
+static void inspect(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+
+	api_finish_json(r, engine_image_inspect(r->engine, r->params[0], &out, &e), &out, &e);
+}
+
+static void history(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+
+	api_finish_json(r, engine_image_history(r->engine, r->params[0], &out, &e), &out, &e);
+}
+
+static void tag(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+
+	if (engine_image_tag(r->engine, r->params[0], api_query(r, "repo"), api_query(r, "tag"),
+			     &e) < 0)
+		api_reply_error(r, &e);
+	else
+		api_reply_empty(r, 201);
+}
+
+static void remove_image(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+	int rc = engine_image_remove(r->engine, r->params[0], api_query_bool(r, "force"),
+				     api_query_bool(r, "noprune"), &out, &e);
+
+	api_finish_json(r, rc, &out, &e);
+}
+
+static void prune(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+	struct filters f;
+
+	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0)
+		api_reply_error(r, &e);
+	else
+		api_finish_json(r, engine_image_prune(r->engine, &f, &out, &e), &out, &e);
+}
+
+static void search(struct api_request *r)
+{
+	api_unsupported(r, "image search");
+}
+
+const struct api_route api_routes_images[] = {
+	{"GET", "/images/json", list, API_BODY_JSON},
+	{"GET", "/images/search", search, API_BODY_JSON},
+	{"POST", "/images/prune", prune, API_BODY_JSON},
+	{"GET", "/images/{name*}/json", inspect, API_BODY_JSON},
+	{"GET", "/images/{name*}/history", history, API_BODY_JSON},
+	{"POST", "/images/{name*}/tag", tag, API_BODY_JSON},
+	{"DELETE", "/images/{name*}", remove_image, API_BODY_JSON},
+	{0},
+};

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /_ping, /version, /info, /events, /system/df, /auth. */
+#include "api/request.h"
+#include "base/clock.h"
+#include "engine/engine.h"
+
+#include <string.h>
+
+#include "base/banned.h"
+
+static void ping(struct api_request *r)
+{
+	api_reply_header(r, "Cache-Control", "no-cache, no-store, must-revalidate");
+	api_reply_header(r, "Pragma", "no-cache");
+	api_reply_header(r, "Builder-Version", "1");
+	api_reply_header(r, "Swarm", "inactive");
+	api_reply(r, 200, "text/plain; charset=utf-8", "OK", 2);
+}
+
+static void version(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(1U << 20);
+	struct err e = ERR_INIT;
+
+	api_finish_json(r, engine_version(r->engine, &out, &e), &out, &e);
+}
+
+static void info(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(1U << 20);
+	struct err e = ERR_INIT;
+
+	api_finish_json(r, engine_info(r->engine, &out, &e), &out, &e);
+}
+
+static void disk_usage(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+
+	api_finish_json(r, engine_disk_usage(r->engine, &out, &e), &out, &e);
+}
+
+static void auth(struct api_request *r)
+{
+	api_unsupported(r, "login");
+}
+
+/* ---- events ---- */
+
+static void on_event(void *ud, const char *json)
+{
+	struct api_request *r = ud;
+
+	if (!json) {
+		r->state = NULL;
+		api_stream_end(r);
+		return;
+	}
+	api_stream_write(r, json, strlen(json));
+	api_stream_write(r, "\n", 1);
+}
+
+static void events_stop(struct api_request *r)
+{
+	engine_events_cancel(TAKE_PTR(r->state));
+}
+
+static int time_query(struct api_request *r, const char *key, int64_t *ret, struct err *e)
+{
+	const char *text = api_query(r, key);
+
+	*ret = 0;
+	if (text && *text && clock_parse_when(text, clock_now_ns(), ret) < 0)
+		return err_set(e, ERR_INVALID, "invalid value for \"%s\": \"%s\"", key, text);
+	return 0;
+}
+
+static void events(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+	struct engine_events *s = NULL;
+	struct filters f;
+	int64_t since, until;
+
+	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0 ||
+	    time_query(r, "since", &since, &e) < 0 || time_query(r, "until", &until, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	if (since && until && until < since) {
+		api_reply_message(r, 400, "`since` time (%s) cannot be after `until` time (%s)",
+				  api_query(r, "since"), api_query(r, "until"));
+		return;
+	}
+	api_stream_start(r, 200, "application/json");
+	if (engine_events_subscribe(r->engine, &f, since, until, on_event, r, &s, &e) < 0) {
+		api_stream_end(r);
+		return;
+	}
+	r->state = s;
+	r->on_gone = events_stop;
+	r->on_free = events_stop;
+}
+
+const struct api_route api_routes_system[] = {
+	{"GET", "/_ping", ping, API_BODY_JSON},
+	{"HEAD", "/_ping", ping, API_BODY_JSON},
+	{"GET", "/version", version, API_BODY_JSON},
+	{"GET", "/info", info, API_BODY_JSON},
+	{"GET", "/events", events, API_BODY_JSON},
+	{"GET", "/system/df", disk_usage, API_BODY_JSON},
+	{"POST", "/auth", auth, API_BODY_JSON},
+	{0},
+};

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Image jobs over HTTP: pull, push, load, save. A job's messages are lines of JSON. As with Docker,
+ * an error before the first line is a plain error answer, one after it a line
+ * {"errorDetail":{"message"},"error"}. A client that leaves cancels its job.
+ */
+#include "api/request.h"
+#include "api/progress.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "image/image.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/banned.h"
+
+struct transfer {
+	struct image_job *job;
+	int fd; /* save: read end, until the first byte or the end decides about the answer */
+};
+
+static void on_progress(void *ud, const struct image_progress *p)
+{
+	AUTO_BUF struct buf line = BUF_INIT(1U << 20);
+	struct api_request *r = ud;
+
+	/* A client that does not keep up misses bars, never statements. */
+	if (p->has_detail && api_stream_queued(r) > API_STREAM_HIGH)
+		return;
+	api_progress_line(p, &line);
+	api_stream_start(r, 200, "application/json");
+	api_stream_write(r, line.p, line.n);
+}
+
+static void on_done(void *ud, const char *id, const struct err *e)
+{
+	struct api_request *r = ud;
+	struct transfer *t = r->state;
+
+	t->job = NULL;
+	if (e && !api_stream_started(r)) {
+		api_reply_error(r, e);
+	} else {
+		api_stream_start(r, 200, "application/json"); /* a quiet job said nothing */
+		if (e) {
+			AUTO_BUF struct buf line = BUF_INIT(64 << 10);
+			api_progress_error(e->text, &line);
+			api_stream_write(r, line.p, line.n);
+		}
+		api_stream_end(r);
+	}
+	api_drop(r);
+}
+
+static void on_gone(struct api_request *r)
+{
+	struct transfer *t = r->state;
+
+	if (!t->job)
+		return;
+	image_job_cancel(TAKE_PTR(t->job));
+	api_abort(r);
+	api_drop(r);
+}
+
+/* The request is held while the job runs. */
+static struct transfer *transfer_new(struct api_request *r, struct image_job_events *ev)
+{
+	struct transfer *t = arena_alloc(r->arena, sizeof *t);
+
+	t->fd = FD_NONE;
+	r->state = t;
+	r->on_gone = on_gone;
+	*ev = (struct image_job_events){.progress = on_progress, .done = on_done, .ud = r};
+	api_hold(r);
+	return t;
+}
+
+/* ---- pull ---- */
+
+static bool has_tag(const char *ref)
+{
+	const char *slash = strrchr(ref, '/');
+
+	return strchr(slash ? slash : ref, ':') || strchr(ref, '@');
+}
+
+static void import(struct api_request *r)
+{
+	const char *src = api_query(r, "fromSrc");
+
+	if (strcmp(src, "-") != 0)
+		api_unsupported(r, "import from a URL");
+	else
+		api_unsupported(r, "import");
+}
+
+static void pull(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	const char *from = api_query(r, "fromImage"), *tag = api_query(r, "tag");
+	struct image_pull o = {.platform = api_query(r, "platform"),
+			       .auth = api_header(r, "X-Registry-Auth")};
+
+	if (api_query(r, "fromSrc") && *api_query(r, "fromSrc")) {
+		import(r);
+		return;
+	}
+	if (!from || !*from) {
+		api_reply_message(r, 400, "invalid reference format");
+		return;
+	}
+	o.ref = tag && *tag
+			? arena_printf(r->arena, "%s%s%s", from, strchr(tag, ':') ? "@" : ":", tag)
+			: from;
+	o.all_tags = !has_tag(o.ref) && !image_default_is(o.ref);
+	struct transfer *t = transfer_new(r, &ev);
+	api_settle(r, image_pull(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
+}
+
+static void push(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	const char *tag = api_query(r, "tag");
+	struct image_push o = {.auth = api_header(r, "X-Registry-Auth")};
+
+	o.ref = tag && *tag ? arena_printf(r->arena, "%s:%s", r->params[0], tag) : r->params[0];
+	o.all_tags = !has_tag(o.ref);
+	struct transfer *t = transfer_new(r, &ev);
+	api_settle(r, image_push(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
+}
+
+/* ---- load, save ---- */
+
+static void load(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	struct image_load o = {.fd = TAKE_FD(r->body_fd),
+			       .platform = api_query(r, "platform"),
+			       .quiet = api_query_bool(r, "quiet")};
+	struct transfer *t = transfer_new(r, &ev);
+
+	api_settle(r, image_load(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
+}
+
+static void save_done(void *ud, const char *id, const struct err *e)
+{
+	struct api_request *r = ud;
+	struct transfer *t = r->state;
+
+	t->job = NULL;
+	if (!e && !api_stream_started(r)) {
+		api_stream_start(r, 200, "application/x-tar");
+		api_stream_from_fd(r, TAKE_FD(t->fd));
+	} else if (e && !api_stream_started(r)) {
+		fd_close(&t->fd);
+		api_reply_error(r, e);
+	} else if (e) {
+		log_error("save: %s", e->text);
+		api_abort(r);
+	}
+	api_drop(r);
+}
+
+static void save_refs(struct api_request *r, const char *const *refs, size_t n)
+{
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	struct image_save o = {.refs = refs, .n = n};
+	struct digest id;
+	int fds[2];
+
+	for (size_t i = 0; i < n; i++)
+		if (image_find(engine_images(r->engine), refs[i], &id, &e) < 0) {
+			api_reply_error(r, &e);
+			return;
+		}
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		api_reply_message(r, 500, "pipe: %s", strerror(errno));
+		return;
+	}
+	struct transfer *t = transfer_new(r, &ev);
+	ev.progress = NULL;
+	ev.done = save_done;
+	o.fd = fds[1];
+	if (image_save(engine_images(r->engine), &o, &ev, &t->job, &e) < 0) {
+		close(fds[0]);
+		api_settle(r, -1, &e);
+		return;
+	}
+	api_stream_start(r, 200, "application/x-tar");
+	api_stream_from_fd(r, fds[0]);
+}
+
+static void save_one(struct api_request *r)
+{
+	save_refs(r, &r->params[0], 1);
+}
+
+static void save_many(struct api_request *r)
+{
+	const char **refs = arena_alloc(r->arena, (r->target.nquery + 1) * sizeof *refs);
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->target.nquery; i++)
+		if (strcmp(r->target.query[i].k, "names") == 0)
+			refs[n++] = r->target.query[i].v;
+	if (n == 0)
+		api_reply_message(r, 400, "no images to save");
+	else
+		save_refs(r, refs, n);
+}
+
+const struct api_route api_routes_transfer[] = {
+	{"POST", "/images/create", pull, API_BODY_STREAM},
+	{"POST", "/images/load", load, API_BODY_STREAM},
+	{"GET", "/images/get", save_many, API_BODY_JSON},
+	{"GET", "/images/{name*}/get", save_one, API_BODY_JSON},
+	{"POST", "/images/{name*}/push", push, API_BODY_JSON},
+	{0},
+};
