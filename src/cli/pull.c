@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pulling images, and showing progress messages: bars on a terminal, lines otherwise. */
+#include "cli/progress.h"
+#include "cli/run.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+#include "base/banned.h"
+
+/* Split NAME[:TAG][@DIGEST] behind the last slash; *ret_tag is NULL when there is none. */
+static char *split_name(const char *name, const char **ret_tag)
+{
+	const char *base = str_starts(name, "docker.io/library/") ? name + 18
+			   : str_starts(name, "docker.io/")	  ? name + 10
+								  : name;
+	const char *at = strchr(base, '@');
+	const char *slash = strrchr(base, '/');
+	const char *colon = strchr(slash && (!at || slash < at) ? slash : base, ':');
+
+	if (at) {
+		*ret_tag = at + 1;
+		return xstrndup(base, (size_t)((colon && colon < at ? colon : at) - base));
+	}
+	*ret_tag = colon ? colon + 1 : NULL;
+	return colon ? xstrndup(base, (size_t)(colon - base)) : xstrdup(base);
+}
+
+char *image_familiar(const char *name)
+{
+	const char *tag;
+	AUTO_FREE char *repo = split_name(name, &tag);
+
+	if (strchr(name, '@'))
+		return xasprintf("%s@%s", repo, tag);
+	return xasprintf("%s:%s", repo, tag ? tag : "latest");
+}
+
+int image_pull(struct cli *c, const char *name, const char *platform, bool quiet, bool all_tags,
+	       FILE *out, struct err *e)
+{
+	AUTO_BUF struct buf path = BUF_INIT(1U << 16);
+	struct conn k = CONN_INIT;
+	const char *tag;
+	AUTO_FREE char *repo = split_name(name, &tag);
+	int rc = -1;
+
+	buf_adds(&path, "/images/create");
+	url_query(&path, "fromImage", repo);
+	if (!all_tags)
+		url_query(&path, "tag", tag ? tag : "latest");
+	if (platform)
+		url_query(&path, "platform", platform);
+	if (conn_open(c, &k, e) < 0)
+		return -1;
+	if (conn_send(&k, "POST", path.p, NULL, "text/plain", NULL, 0, e) == 0 &&
+	    conn_check(&k, e) == 0)
+		rc = progress_show(&k, out, quiet, e);
+	conn_close(c, &k);
+	return rc;
+}
