@@ -25,8 +25,8 @@
 static void log_tail(struct cli *c, struct buf *out)
 {
 	const char *slash = strrchr(c->socket, '/');
-	AUTO_FREE char *path =
-		xasprintf("%.*s/coracled.log", slash ? (int)(slash - c->socket) : 0, c->socket);
+	AUTO_FREE char *path = xasprintf("%.*s/coracled.log", slash ? (int)(slash - c->socket) : 0,
+					 c->socket);
 	AUTO_BUF struct buf text = BUF_INIT(16U << 20);
 
 	if (fs_read_path(path, &text) < 0 || !text.n)

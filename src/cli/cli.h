@@ -20,7 +20,7 @@ struct cli {
 	char *socket; /* path of the engine's socket */
 	bool given;   /* by -H or the environment: never start an engine for it */
 	bool quiet_start;
-	int spare; /* an idle connection to the engine, or FD_NONE */
+	int spare;	  /* an idle connection to the engine, or FD_NONE */
 	const char *path; /* command path for messages: "container run" */
 };
 
@@ -95,8 +95,9 @@ int client_json(struct cli *c, const char *method, const char *path, const char 
 		struct json **ret, struct err *e);
 /* Query strings: ?k=v&k=v, escaped. */
 void url_query(struct buf *b, const char *key, const char *value);
-void url_escape(struct buf *b, const char *s);   /* a query value */
-void url_segment(struct buf *b, const char *s);  /* one path segment; '/' stays, as references need */
+void url_escape(struct buf *b, const char *s); /* a query value */
+void url_segment(struct buf *b,
+		 const char *s); /* one path segment; '/' stays, as references need */
 char *url_path(const char *fmt, const char *segment); /* fmt has one %s */
 
 /* Start coracled and wait until it is ready. */

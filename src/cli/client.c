@@ -19,9 +19,10 @@ int client_locate(struct cli *c, const char *host, struct err *e)
 		host = secure_getenv("CORACLE_HOST");
 	if (host && *host) {
 		if (!str_starts(host, "unix://"))
-			return err_set(e, ERR_INVALID,
-				       "unable to parse docker host `%s`: only unix:// is supported",
-				       host);
+			return err_set(
+				e, ERR_INVALID,
+				"unable to parse docker host `%s`: only unix:// is supported",
+				host);
 		c->socket = xstrdup(host + strlen("unix://"));
 		c->given = true;
 		return 0;

@@ -186,8 +186,9 @@ void help_top(int fd)
 {
 	AUTO_BUF struct buf b = BUF_INIT(1U << 20);
 
-	buf_addf(&b, "Usage:  %s [OPTIONS] COMMAND\n\nContainers and virtual machines from OCI "
-		     "images\n",
+	buf_addf(&b,
+		 "Usage:  %s [OPTIONS] COMMAND\n\nContainers and virtual machines from OCI "
+		 "images\n",
 		 CLI_NAME);
 	add_group(&b, "Common Commands", GROUP_COMMON);
 	buf_adds(&b, "\nManagement Commands:\n");

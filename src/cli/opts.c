@@ -270,8 +270,8 @@ int64_t opts_int(const struct opts *o, const char *name)
 const char *opts_type_name(const struct opt *row)
 {
 	static const char *const names[] = {
-		[OPT_BOOL] = "",	   [OPT_STR] = "string",   [OPT_LIST] = "list",
-		[OPT_INT] = "int",	   [OPT_UINT16] = "uint16", [OPT_BYTES] = "bytes",
+		[OPT_BOOL] = "",	   [OPT_STR] = "string",	[OPT_LIST] = "list",
+		[OPT_INT] = "int",	   [OPT_UINT16] = "uint16",	[OPT_BYTES] = "bytes",
 		[OPT_DECIMAL] = "decimal", [OPT_DURATION] = "duration",
 	};
 

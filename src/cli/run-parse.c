@@ -256,8 +256,8 @@ static int mount_write(struct jw *w, const struct mount *m, struct err *e)
 {
 	if (mount_check(m, e) < 0)
 		return -1;
-	AUTO_FREE char *source =
-		m->source && !strcmp(m->type, "bind") ? absolute(m->source) : xstrdup(m->source);
+	AUTO_FREE char *source = m->source && !strcmp(m->type, "bind") ? absolute(m->source)
+								       : xstrdup(m->source);
 	jw_obj(w);
 	jw_kv_str(w, "Type", m->type);
 	if (source)
@@ -499,8 +499,8 @@ static int file_lines(const char *path, bool env, void (*fn)(const char *line, v
 		if (!key)
 			return err_set(e, ERR_INVALID, "no variable name on line '%s'", one);
 		if (env && strcspn(one, " \t") < key)
-			return err_set(e, ERR_INVALID,
-				       "variable '%.*s' contains whitespaces", (int)key, one);
+			return err_set(e, ERR_INVALID, "variable '%.*s' contains whitespaces",
+				       (int)key, one);
 		fn(one, ud);
 	}
 	return 0;

@@ -74,8 +74,9 @@ static int attach_flags(const struct opts *o, bool detach, struct run_attach *a,
 				       v->v[i]);
 	}
 	if (detach && v->n)
-		return err_set(e, ERR_INVALID, "conflicting options: cannot specify both --attach "
-					       "and --detach");
+		return err_set(e, ERR_INVALID,
+			       "conflicting options: cannot specify both --attach "
+			       "and --detach");
 	if (!v->n && !detach) {
 		a->out = a->err = true;
 		a->in = opts_bool(o, "interactive");
@@ -209,8 +210,7 @@ static int put_mounts(struct jw *w, const struct opts *o, struct err *e)
 		jw_obj(w);
 		for (size_t i = 0; i < tmpfs->n; i++) {
 			const char *colon = strchr(tmpfs->v[i], ':');
-			AUTO_FREE char *path =
-				xstrndup(tmpfs->v[i], strcspn(tmpfs->v[i], ":"));
+			AUTO_FREE char *path = xstrndup(tmpfs->v[i], strcspn(tmpfs->v[i], ":"));
 			jw_kv_str(w, path, colon ? colon + 1 : "");
 		}
 		jw_obj_end(w);
@@ -309,8 +309,9 @@ int run_body(const struct opts *o, bool detach, struct buf *out, struct run_atta
 
 	if (detach && opts_bool(o, "rm") && strcmp(opts_str(o, "restart"), "no") &&
 	    *opts_str(o, "restart"))
-		return err_set(e, ERR_INVALID, "conflicting options: cannot specify both --restart "
-					       "and --rm");
+		return err_set(e, ERR_INVALID,
+			       "conflicting options: cannot specify both --restart "
+			       "and --rm");
 	if (attach_flags(o, detach, &a, e) < 0)
 		return -1;
 	jw_obj(&w);

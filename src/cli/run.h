@@ -40,10 +40,10 @@ void strs_free(struct strs *s);
 /* ---- streams (stream.c) ---- */
 struct stream {
 	struct cli *cli;
-	struct conn *attach;	/* upgraded connection */
-	struct conn *wait;	/* answer that ends the stream, or NULL */
-	bool tty, in;		/* raw bytes instead of frames; stdin is attached */
-	bool in_tty;		/* stdin is a terminal in raw mode */
+	struct conn *attach; /* upgraded connection */
+	struct conn *wait;   /* answer that ends the stream, or NULL */
+	bool tty, in;	     /* raw bytes instead of frames; stdin is attached */
+	bool in_tty;	     /* stdin is a terminal in raw mode */
 	const char *detach_keys;
 	const char *resize_path; /* "/containers/ID/resize", NULL: never */
 	const char *kill_path;	 /* "/containers/ID/kill", NULL: no signal proxy */

@@ -96,8 +96,7 @@ void stream_resize(const struct stream *s)
 	if (!s->resize_path || (ioctl(1, TIOCGWINSZ, &ws) < 0 && ioctl(0, TIOCGWINSZ, &ws) < 0) ||
 	    !ws.ws_row)
 		return;
-	AUTO_FREE char *path =
-		xasprintf("%s?h=%u&w=%u", s->resize_path, ws.ws_row, ws.ws_col);
+	AUTO_FREE char *path = xasprintf("%s?h=%u&w=%u", s->resize_path, ws.ws_row, ws.ws_col);
 	side_call(s, path);
 }
 

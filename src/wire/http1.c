@@ -205,8 +205,7 @@ ssize_t http1_feed(struct http1 *h, const char *p, size_t n, const char **ret_bo
 		case HTTP1_BODY_LENGTH:
 		case HTTP1_BODY_EOF:
 		case HTTP1_CHUNK_DATA:
-			return (ssize_t)(used +
-					 take_body(h, p + used, n - used, ret_body, ret_n));
+			return (ssize_t)(used + take_body(h, p + used, n - used, ret_body, ret_n));
 		default:
 			break;
 		}

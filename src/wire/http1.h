@@ -35,8 +35,8 @@ struct http1 {
 	bool headers_done;
 	bool keep_alive;
 	bool chunked;
-	bool json; /* content type is application/json */
-	bool mux;  /* content type is the multiplexed stream of attach */
+	bool json;	    /* content type is application/json */
+	bool mux;	    /* content type is the multiplexed stream of attach */
 	uint64_t remaining; /* of the body or of the current chunk */
 	bool has_length;
 	char api_version[16];
