@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Create and start. The parent makes the cgroups and clones; the child joins them, builds its world and waits at the
- * gate; execve() success shows as end of file on the status socket. The child is a plain copy of a single-threaded
- * process (no CLONE_VM), so it may allocate.
+ * Create and start. The parent makes the cgroups and clones; the child joins them, builds its world
+ * and waits at the gate; execve() success shows as end of file on the status socket. The child is a
+ * plain copy of a single-threaded process (no CLONE_VM), so it may allocate.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -29,18 +29,20 @@
 
 #include "base/banned.h"
 
-#define INIT_INSIDE "/sbin/docker-init"
+#define INIT_INSIDE	       "/sbin/docker-init"
 #define CLONE_INTO_CGROUP_FLAG 0x200000000ULL
 
 static const struct {
 	const char *name;
 	uint64_t flag;
 } namespace_flags[] = {
-	{ "mount", CLONE_NEWNS }, { "pid", CLONE_NEWPID },	 { "network", CLONE_NEWNET }, { "ipc", CLONE_NEWIPC },
-	{ "uts", CLONE_NEWUTS },  { "cgroup", CLONE_NEWCGROUP }, { "user", CLONE_NEWUSER },
+	{"mount", CLONE_NEWNS},	 {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET},
+	{"ipc", CLONE_NEWIPC},	 {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP},
+	{"user", CLONE_NEWUSER},
 };
 
-/* What to create, what to join. Descriptors of joined namespaces are opened in the parent, where paths are the host's. */
+/* What to create, what to join. Descriptors of joined namespaces are opened in the parent, where
+ * paths are the host's. */
 struct spaces {
 	uint64_t create;
 	struct {
@@ -62,7 +64,7 @@ static int spaces_plan(const struct oci_linux *l, struct spaces *sp, struct err 
 {
 	const struct oci_namespace *ns = l ? l->namespaces.v : NULL;
 
-	*sp = (struct spaces){ .join_pid = FD_NONE };
+	*sp = (struct spaces){.join_pid = FD_NONE};
 	for (size_t i = 0; l && i < l->namespaces.n; i++) {
 		uint64_t flag = 0;
 
@@ -70,7 +72,8 @@ static int spaces_plan(const struct oci_linux *l, struct spaces *sp, struct err 
 			if (!strcmp(namespace_flags[k].name, ns[i].type))
 				flag = namespace_flags[k].flag;
 		if (!flag)
-			return err_set(e, ERR_UNSUPPORTED, "namespace type \"%s\" is not supported", ns[i].type ? ns[i].type : "");
+			return err_set(e, ERR_UNSUPPORTED, "namespace type \"%s\" is not supported",
+				       ns[i].type ? ns[i].type : "");
 		if (flag == CLONE_NEWUSER)
 			return err_set(e, ERR_UNSUPPORTED, "user namespaces are not supported yet");
 		if (!ns[i].path || !*ns[i].path) {
@@ -79,7 +82,8 @@ static int spaces_plan(const struct oci_linux *l, struct spaces *sp, struct err 
 		}
 		int fd = open(ns[i].path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
-			return err_sys(e, -errno, "open the %s namespace %s", ns[i].type, ns[i].path);
+			return err_sys(e, -errno, "open the %s namespace %s", ns[i].type,
+				       ns[i].path);
 		if (flag == CLONE_NEWPID) {
 			fd_close(&sp->join_pid);
 			sp->join_pid = fd;
@@ -100,7 +104,7 @@ static int spaces_plan(const struct oci_linux *l, struct spaces *sp, struct err 
 static int raise_loopback(void)
 {
 	AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 
 	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0 ? -errno : 0;
 }
@@ -109,7 +113,8 @@ static int set_names(const struct oci_config *c, struct err *e)
 {
 	if (c->hostname && *c->hostname && sethostname(c->hostname, strlen(c->hostname)) < 0)
 		return err_sys(e, -errno, "set the host name %s", c->hostname);
-	if (c->domainname && *c->domainname && setdomainname(c->domainname, strlen(c->domainname)) < 0)
+	if (c->domainname && *c->domainname &&
+	    setdomainname(c->domainname, strlen(c->domainname)) < 0)
 		return err_sys(e, -errno, "set the domain name %s", c->domainname);
 	return 0;
 }
@@ -137,12 +142,13 @@ static int set_sysctls(const struct oci_config *c, struct err *e)
 static int bind_init(struct setup *s, struct err *e)
 {
 	struct oci_config one = *s->config;
-	static const char *const init_options[] = { "bind", "ro" };
-	struct oci_mount m = { .destination = INIT_INSIDE, .type = "bind", .source = s->req->init_path };
-	const char *options[2] = { init_options[0], init_options[1] };
+	static const char *const init_options[] = {"bind", "ro"};
+	struct oci_mount m = {
+		.destination = INIT_INSIDE, .type = "bind", .source = s->req->init_path};
+	const char *options[2] = {init_options[0], init_options[1]};
 
-	m.options = (struct strs){ options, 2, true };
-	one.mounts = (struct objs){ &m, 1, true };
+	m.options = (struct strs){options, 2, true};
+	one.mounts = (struct objs){&m, 1, true};
 	const struct oci_config *all = s->config;
 	s->config = &one;
 	int rc = mounts_apply(s, e);
@@ -214,7 +220,7 @@ NORETURN static void child_main(struct setup *s, const struct spaces *sp)
 		.root_fd = s->root_fd,
 		.gate_fd = s->gate_fd,
 		.status_fd = s->status_fd,
-		.stdio = { s->req->stdio[0], s->req->stdio[1], s->req->stdio[2] },
+		.stdio = {s->req->stdio[0], s->req->stdio[1], s->req->stdio[2]},
 		.preserve_fds = s->req->preserve_fds,
 		.init_path = s->req->init_path ? INIT_INSIDE : NULL,
 	};
@@ -254,15 +260,19 @@ static char *cgroup_name_of(const struct runtime_create *req)
 
 	if (given && *given)
 		return xasprintf("%s%s", *given == '/' ? "" : "/", given);
-	return xasprintf("%s/%s", req->cgroup_parent && *req->cgroup_parent ? req->cgroup_parent : "/coracle", req->id);
+	return xasprintf("%s/%s",
+			 req->cgroup_parent && *req->cgroup_parent ? req->cgroup_parent
+								   : "/coracle",
+			 req->id);
 }
 
-static int prepare_seccomp(const struct runtime_create *req, struct seccomp_prog *ret, struct err *e)
+static int prepare_seccomp(const struct runtime_create *req, struct seccomp_prog *ret,
+			   struct err *e)
 {
 	const struct oci_process *p = req->config->process;
 	AUTO_BUF struct buf text = BUF_INIT(4U << 20);
 	const char *profile = req->seccomp_profile;
-	struct seccomp_source src = { .cache_dir = req->seccomp_cache_dir };
+	struct seccomp_source src = {.cache_dir = req->seccomp_cache_dir};
 	const char *unknown = NULL;
 
 	if (req->privileged_seccomp_off || (profile && !strcmp(profile, "unconfined")))
@@ -280,7 +290,8 @@ static int prepare_seccomp(const struct runtime_create *req, struct seccomp_prog
 		src.n = strlen(src.json);
 	}
 	if (p->capabilities)
-		src.caps = caps_from_names(p->capabilities->bounding.v, p->capabilities->bounding.n, &unknown);
+		src.caps = caps_from_names(p->capabilities->bounding.v, p->capabilities->bounding.n,
+					   &unknown);
 	return seccomp_prepare(&src, ret, e);
 }
 
@@ -290,7 +301,8 @@ static int open_cgroups(const char *path, struct setup *s, struct err *e)
 	for (int c = 0; c < CG_CTRL_COUNT; c++) {
 		char dir[1024], file[1100];
 
-		if (!cgroup_exists(path, (enum cgroup_ctrl)c) || cgroup_dir((enum cgroup_ctrl)c, path, dir, sizeof dir) < 0)
+		if (!cgroup_exists(path, (enum cgroup_ctrl)c) ||
+		    cgroup_dir((enum cgroup_ctrl)c, path, dir, sizeof dir) < 0)
 			continue;
 		snprintf(file, sizeof file, "%s/cgroup.procs", dir);
 		int fd = open(file, O_WRONLY | O_CLOEXEC);
@@ -306,7 +318,8 @@ static int open_cgroups(const char *path, struct setup *s, struct err *e)
 static pid_t clone_child(uint64_t flags, int cgroup_fd, int *ret_pidfd)
 {
 	struct clone_args_v2 {
-		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
+			set_tid, set_tid_size, cgroup;
 	} args = {
 		.flags = flags | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
@@ -367,7 +380,8 @@ static void kill_child(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-static int create_in_cgroup(struct setup *s, const struct spaces *sp, struct runtime_container *c, struct err *e)
+static int create_in_cgroup(struct setup *s, const struct spaces *sp, struct runtime_container *c,
+			    struct err *e)
 {
 	int status[2], gate[2];
 
@@ -395,7 +409,8 @@ static int create_in_cgroup(struct setup *s, const struct spaces *sp, struct run
 	c->pid = pid;
 	int rc = status_read(status_here, &c->console_fd, e);
 	if (rc == 1)
-		rc = err_set(e, ERR_SYSTEM, "the container's first process ended before it was ready");
+		rc = err_set(e, ERR_SYSTEM,
+			     "the container's first process ended before it was ready");
 	if (rc < 0) {
 		kill_child(pid);
 		return -1;
@@ -410,14 +425,19 @@ int runtime_create(const struct runtime_create *req, struct runtime_container *r
 {
 	const struct oci_config *config = req->config;
 	const struct oci_resources *resources = config->linux_ ? config->linux_->resources : NULL;
-	struct setup s = { .req = req, .config = config, .root_fd = FD_NONE, .status_fd = FD_NONE, .gate_fd = FD_NONE };
+	struct setup s = {.req = req,
+			  .config = config,
+			  .root_fd = FD_NONE,
+			  .status_fd = FD_NONE,
+			  .gate_fd = FD_NONE};
 	struct runtime_container c = RUNTIME_CONTAINER_INIT;
-	struct seccomp_prog filter = { 0 };
+	struct seccomp_prog filter = {0};
 	struct spaces sp;
 	int rc;
 
 	if (!config->process || !config->process->args.n)
-		return err_set(e, ERR_INVALID, "config.json: process.args: required field is missing");
+		return err_set(e, ERR_INVALID,
+			       "config.json: process.args: required field is missing");
 	if (spaces_plan(config->linux_, &sp, e) < 0) {
 		spaces_done(&sp);
 		return -1;
@@ -463,7 +483,8 @@ int runtime_start(struct runtime_container *c, struct err *e)
 	fd_close(&c->status_fd);
 	if (rc == 1)
 		return 0; /* closed by a successful execve() */
-	return rc < 0 ? -1 : err_set(e, ERR_BUG, "unexpected status from the container's first process");
+	return rc < 0 ? -1
+		      : err_set(e, ERR_BUG, "unexpected status from the container's first process");
 }
 
 void runtime_container_done(struct runtime_container *c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /dev of the container: the default nodes and links (runtime-spec, "Default Devices"), given devices, the console. */
+/* /dev of the container: the default nodes and links (runtime-spec, "Default Devices"), given
+ * devices, the console. */
 #include "base/mem.h"
 #include "runtime/runtime-priv.h"
 #include "sys/fs.h"
@@ -20,15 +21,16 @@ static const struct {
 	const char *path;
 	unsigned major, minor;
 } defaults[] = {
-	{ "dev/null", 1, 3 },	{ "dev/zero", 1, 5 },	{ "dev/full", 1, 7 },
-	{ "dev/random", 1, 8 }, { "dev/urandom", 1, 9 }, { "dev/tty", 5, 0 },
+	{"dev/null", 1, 3},   {"dev/zero", 1, 5},    {"dev/full", 1, 7},
+	{"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0},
 };
 
 static const struct {
 	const char *target, *path;
 } links[] = {
-	{ "/proc/self/fd", "dev/fd" },	     { "/proc/self/fd/0", "dev/stdin" },  { "/proc/self/fd/1", "dev/stdout" },
-	{ "/proc/self/fd/2", "dev/stderr" }, { "/proc/kcore", "dev/core" },	  { "pts/ptmx", "dev/ptmx" },
+	{"/proc/self/fd", "dev/fd"},	   {"/proc/self/fd/0", "dev/stdin"},
+	{"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+	{"/proc/kcore", "dev/core"},	   {"pts/ptmx", "dev/ptmx"},
 };
 
 /* Parent directory inside the root and last name of a path. */
@@ -52,7 +54,8 @@ static int bind_host_node(int parent, const char *name, const char *host_path)
 	return mount(host_path, path, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
 }
 
-static int make_node(int root_fd, const char *path, mode_t type, mode_t mode, dev_t dev, uid_t uid, gid_t gid)
+static int make_node(int root_fd, const char *path, mode_t type, mode_t mode, dev_t dev, uid_t uid,
+		     gid_t gid)
 {
 	const char *name;
 	AUTO_FD int parent = open_parent(root_fd, path, &name);
@@ -73,12 +76,15 @@ static int make_node(int root_fd, const char *path, mode_t type, mode_t mode, de
 
 static int make_given(struct setup *s, const struct oci_device *d, struct err *e)
 {
-	mode_t type = d->type && d->type[0] == 'b' ? S_IFBLK : d->type && d->type[0] == 'p' ? S_IFIFO : S_IFCHR;
+	mode_t type = d->type && d->type[0] == 'b'   ? S_IFBLK
+		      : d->type && d->type[0] == 'p' ? S_IFIFO
+						     : S_IFCHR;
 	mode_t mode = d->file_mode ? (mode_t)*d->file_mode & 07777 : 0666;
 
 	if (!d->path)
 		return err_set(e, ERR_INVALID, "config.json: a device without a path");
-	int rc = make_node(s->root_fd, d->path, type, mode, makedev((unsigned)d->major, (unsigned)d->minor),
+	int rc = make_node(s->root_fd, d->path, type, mode,
+			   makedev((unsigned)d->major, (unsigned)d->minor),
 			   d->uid ? (uid_t)*d->uid : 0, d->gid ? (gid_t)*d->gid : 0);
 	return rc < 0 ? err_sys(e, rc, "make device %s", d->path) : 0;
 }
@@ -101,14 +107,16 @@ int devices_make(struct setup *s, struct err *e)
 			return err_sys(e, rc, "make /%s", defaults[i].path);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
-		if (symlinkat(links[i].target, dev, links[i].path + 4) < 0 && errno != EEXIST && errno != EROFS)
+		if (symlinkat(links[i].target, dev, links[i].path + 4) < 0 && errno != EEXIST &&
+		    errno != EROFS)
 			return err_sys(e, -errno, "link /%s", links[i].path);
 	return 0;
 }
 
 /*
- * The terminal comes from the container's own devpts, so that its name exists inside. The master goes to the parent
- * over the status socket with the "ready" message; the slave is also bound over /dev/console.
+ * The terminal comes from the container's own devpts, so that its name exists inside. The master
+ * goes to the parent over the status socket with the "ready" message; the slave is also bound over
+ * /dev/console.
  */
 int console_open(struct setup *s, const struct oci_process *p, int *ret_slave, struct err *e)
 {
@@ -124,12 +132,14 @@ int console_open(struct setup *s, const struct oci_process *p, int *ret_slave, s
 	if (slave < 0)
 		return err_sys(e, -errno, "open the terminal's other end");
 	if (p->console_size) {
-		struct winsize w = { .ws_row = (unsigned short)p->console_size->height,
-				     .ws_col = (unsigned short)p->console_size->width };
+		struct winsize w = {.ws_row = (unsigned short)p->console_size->height,
+				    .ws_col = (unsigned short)p->console_size->width};
 		ioctl(master, TIOCSWINSZ, &w);
 	}
 	AUTO_FD int dev = fs_open_in_root(s->root_fd, "/dev", O_PATH | O_DIRECTORY, 0);
-	AUTO_FD int console = dev < 0 ? dev : openat(dev, "console", O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
+	AUTO_FD int console = dev < 0 ? dev
+				      : openat(dev, "console",
+					       O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
 	char from[40], to[40];
 	snprintf(from, sizeof from, "/proc/self/fd/%d", slave);
 	snprintf(to, sizeof to, "/proc/self/fd/%d", console);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who the program runs as: "user[:group]" and extra groups, by name or number, from the image's own /etc/passwd and
- * /etc/group (never the host's). The rules are Docker's: a number needs no entry; a name does.
+ * Who the program runs as: "user[:group]" and extra groups, by name or number, from the image's own
+ * /etc/passwd and /etc/group (never the host's). The rules are Docker's: a number needs no entry; a
+ * name does.
  */
 #include "base/mem.h"
 #include "base/num.h"
@@ -15,7 +16,7 @@
 #include "base/banned.h"
 
 #define ACCOUNT_FILE_MAX (4U << 20) /* hostile images may hold anything here */
-#define ID_MAX_VALUE 4294967294U
+#define ID_MAX_VALUE	 4294967294U
 
 struct account {
 	struct str name;
@@ -49,7 +50,7 @@ static bool parse_id(struct str s, uint32_t *ret)
 /* passwd(5): name:x:uid:gid:gecos:home:shell; group(5): name:x:gid:members */
 static bool parse_line(struct str line, bool passwd, struct account *a)
 {
-	struct str f[7] = { { 0 } };
+	struct str f[7] = {{0}};
 	size_t n = 0;
 
 	while (n < ARRAY_SIZE(f) && str_cut(&line, ':', &f[n]))
@@ -68,12 +69,13 @@ static bool parse_line(struct str line, bool passwd, struct account *a)
 }
 
 /* The first entry whose name or, with by_id, whose number matches. */
-static bool find_account(const struct buf *file, bool passwd, const char *name, bool by_id, uint32_t id, struct account *ret)
+static bool find_account(const struct buf *file, bool passwd, const char *name, bool by_id,
+			 uint32_t id, struct account *ret)
 {
-	struct str rest = { buf_text(file), file->n }, line;
+	struct str rest = {buf_text(file), file->n}, line;
 
 	while (str_cut(&rest, '\n', &line)) {
-		struct account a = { 0 };
+		struct account a = {0};
 		if (parse_line(line, passwd, &a) && (by_id ? a.id == id : str_eq(a.name, name))) {
 			*ret = a;
 			return true;
@@ -104,10 +106,10 @@ static void add_group(struct identity *id, gid_t gid)
 /* All groups that list the user. */
 static void add_memberships(const struct buf *group, struct str user, struct identity *id)
 {
-	struct str rest = { buf_text(group), group->n }, line;
+	struct str rest = {buf_text(group), group->n}, line;
 
 	while (user.n && str_cut(&rest, '\n', &line)) {
-		struct account a = { 0 };
+		struct account a = {0};
 		if (parse_line(line, false, &a) && is_member(a.members, user))
 			add_group(id, a.id);
 	}
@@ -123,15 +125,17 @@ static int resolve_group(const struct buf *group, const char *name, gid_t *ret, 
 	else if (parse_id(str_of(name), &id))
 		*ret = id;
 	else
-		return err_set(e, ERR_INVALID, "unable to find group %s: no matching entries in group file", name);
+		return err_set(e, ERR_INVALID,
+			       "unable to find group %s: no matching entries in group file", name);
 	return 0;
 }
 
-static int resolve_user(const struct buf *passwd, const struct buf *group, const char *spec, struct identity *id, struct err *e)
+static int resolve_user(const struct buf *passwd, const struct buf *group, const char *spec,
+			struct identity *id, struct err *e)
 {
 	AUTO_FREE char *user = xstrdup(spec);
 	char *colon = strchr(user, ':');
-	struct account a = { 0 };
+	struct account a = {0};
 	uint32_t number = 0;
 	bool found;
 
@@ -142,13 +146,15 @@ static int resolve_user(const struct buf *passwd, const struct buf *group, const
 	if (!found && numeric)
 		found = find_account(passwd, true, user, true, number, &a);
 	if (!found && !numeric && *user)
-		return err_set(e, ERR_INVALID, "unable to find user %s: no matching entries in passwd file", user);
+		return err_set(e, ERR_INVALID,
+			       "unable to find user %s: no matching entries in passwd file", user);
 	if (!*user)
 		found = find_account(passwd, true, user, true, 0, &a);
 	id->uid = found ? a.id : number;
 	id->gid = found ? a.gid : 0;
 	if (found && a.home.n < sizeof id->home)
-		snprintf(id->home, sizeof id->home, "%.*s", (int)a.home.n, a.home.n ? a.home.p : "");
+		snprintf(id->home, sizeof id->home, "%.*s", (int)a.home.n,
+			 a.home.n ? a.home.p : "");
 	if (colon && colon[1])
 		return resolve_group(group, colon + 1, &id->gid, e);
 	if (found)
@@ -160,7 +166,7 @@ int identity_resolve(const struct oci_user *u, int root_fd, struct identity *ret
 {
 	AUTO_BUF struct buf passwd = BUF_INIT(ACCOUNT_FILE_MAX), group = BUF_INIT(ACCOUNT_FILE_MAX);
 
-	*ret = (struct identity){ .uid = (uid_t)u->uid, .gid = (gid_t)u->gid };
+	*ret = (struct identity){.uid = (uid_t)u->uid, .gid = (gid_t)u->gid};
 	read_accounts(root_fd, "/etc/passwd", &passwd);
 	read_accounts(root_fd, "/etc/group", &group);
 	if (u->username) {
@@ -174,8 +180,10 @@ int identity_resolve(const struct oci_user *u, int root_fd, struct identity *ret
 			return err_set(e, ERR_INVALID, "process.user.additionalGids: bad list");
 		for (int i = 0; i < n; i++)
 			add_group(ret, gids[i]);
-		if (find_account(&passwd, true, "", true, ret->uid, &a) && a.home.n < sizeof ret->home)
-			snprintf(ret->home, sizeof ret->home, "%.*s", (int)a.home.n, a.home.n ? a.home.p : "");
+		if (find_account(&passwd, true, "", true, ret->uid, &a) &&
+		    a.home.n < sizeof ret->home)
+			snprintf(ret->home, sizeof ret->home, "%.*s", (int)a.home.n,
+				 a.home.n ? a.home.p : "");
 	}
 	for (size_t i = 0; i < u->group_add.n; i++) {
 		gid_t gid;

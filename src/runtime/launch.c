@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The last steps in the child, the same for a container's first program and for exec: descriptors, limits, identity,
- * capabilities, working directory, seccomp, execve. Whatever fails is worded as Docker words it.
+ * The last steps in the child, the same for a container's first program and for exec: descriptors,
+ * limits, identity, capabilities, working directory, seccomp, execve. Whatever fails is worded as
+ * Docker words it.
  */
 #include "base/mem.h"
 #include "runtime/runtime-priv.h"
@@ -27,7 +28,7 @@
 
 void status_send_error(int fd, const struct err *e)
 {
-	struct status_error m = { .tag = 'E', .kind = (int)e->kind, .sys = e->sys };
+	struct status_error m = {.tag = 'E', .kind = (int)e->kind, .sys = e->sys};
 
 	memcpy(m.text, e->text, sizeof m.text);
 	/* the parent is gone when this fails: nobody is left to tell */
@@ -61,25 +62,36 @@ static const struct {
 	const char *name;
 	int resource;
 } limits[] = {
-	{ "RLIMIT_AS", RLIMIT_AS },	      { "RLIMIT_CORE", RLIMIT_CORE },	    { "RLIMIT_CPU", RLIMIT_CPU },
-	{ "RLIMIT_DATA", RLIMIT_DATA },	      { "RLIMIT_FSIZE", RLIMIT_FSIZE },	    { "RLIMIT_LOCKS", RLIMIT_LOCKS },
-	{ "RLIMIT_MEMLOCK", RLIMIT_MEMLOCK }, { "RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE }, { "RLIMIT_NICE", RLIMIT_NICE },
-	{ "RLIMIT_NOFILE", RLIMIT_NOFILE },   { "RLIMIT_NPROC", RLIMIT_NPROC },	    { "RLIMIT_RSS", RLIMIT_RSS },
-	{ "RLIMIT_RTPRIO", RLIMIT_RTPRIO },   { "RLIMIT_RTTIME", RLIMIT_RTTIME },   { "RLIMIT_SIGPENDING", RLIMIT_SIGPENDING },
-	{ "RLIMIT_STACK", RLIMIT_STACK },
+	{"RLIMIT_AS", RLIMIT_AS},
+	{"RLIMIT_CORE", RLIMIT_CORE},
+	{"RLIMIT_CPU", RLIMIT_CPU},
+	{"RLIMIT_DATA", RLIMIT_DATA},
+	{"RLIMIT_FSIZE", RLIMIT_FSIZE},
+	{"RLIMIT_LOCKS", RLIMIT_LOCKS},
+	{"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+	{"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+	{"RLIMIT_NICE", RLIMIT_NICE},
+	{"RLIMIT_NOFILE", RLIMIT_NOFILE},
+	{"RLIMIT_NPROC", RLIMIT_NPROC},
+	{"RLIMIT_RSS", RLIMIT_RSS},
+	{"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+	{"RLIMIT_RTTIME", RLIMIT_RTTIME},
+	{"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+	{"RLIMIT_STACK", RLIMIT_STACK},
 };
 
 /* Without CAP_SYS_RESOURCE a hard limit cannot be raised: then as far as it goes. */
 static int set_limit(const struct oci_rlimit *want, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		struct rlimit now, l = { want->soft, want->hard };
+		struct rlimit now, l = {want->soft, want->hard};
 		int r = limits[i].resource;
 
 		if (strcmp(limits[i].name, want->type) != 0)
 			continue;
 		if (l.rlim_cur > l.rlim_max)
-			return err_set(e, ERR_INVALID, "%s: soft limit is above the hard limit", want->type);
+			return err_set(e, ERR_INVALID, "%s: soft limit is above the hard limit",
+				       want->type);
 		if (setrlimit((__rlimit_resource_t)r, &l) == 0)
 			return 0;
 		int rc = -errno;
@@ -135,21 +147,23 @@ static int become(const struct oci_process *p, const struct identity *id, struct
 {
 	const struct oci_capabilities *c = p->capabilities;
 	uint64_t known = caps_kernel_mask();
-	struct caps caps = { 0 };
+	struct caps caps = {0};
 	int rc;
 
 	err_clear(e);
 	if (c)
-		caps = (struct caps){ cap_mask(&c->bounding, e) & known, cap_mask(&c->effective, e) & known,
-				      cap_mask(&c->permitted, e) & known, cap_mask(&c->inheritable, e) & known,
-				      cap_mask(&c->ambient, e) & known };
+		caps = (struct caps){
+			cap_mask(&c->bounding, e) & known, cap_mask(&c->effective, e) & known,
+			cap_mask(&c->permitted, e) & known, cap_mask(&c->inheritable, e) & known,
+			cap_mask(&c->ambient, e) & known};
 	if (e->kind != ERR_NONE)
 		return -1;
 	if ((rc = caps_drop_bounding(caps.bounding)) < 0 || (rc = caps_keep_over_setuid()) < 0)
 		return err_sys(e, rc, "drop capabilities");
 	if (setgroups(id->ngroups, id->groups) < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
 	    setresuid(id->uid, id->uid, id->uid) < 0)
-		return err_sys(e, -errno, "become user %u:%u", (unsigned)id->uid, (unsigned)id->gid);
+		return err_sys(e, -errno, "become user %u:%u", (unsigned)id->uid,
+			       (unsigned)id->gid);
 	/* a user that is not root starts with what execve() gives it: only ambient capabilities */
 	if (id->uid != 0)
 		caps.effective = caps.permitted = caps.permitted & caps.ambient;
@@ -167,10 +181,15 @@ static int enter_cwd(const struct oci_process *p, struct err *e)
 	char now[4096];
 
 	if (chdir(cwd) < 0)
-		return err_set(e, ERR_INVALID, "chdir to cwd (\"%s\") set in config.json failed: %s", cwd, strerror(errno));
-	/* a working directory outside the root would be the host's (CVE-2024-21626): the kernel says so */
+		return err_set(e, ERR_INVALID,
+			       "chdir to cwd (\"%s\") set in config.json failed: %s", cwd,
+			       strerror(errno));
+	/* a working directory outside the root would be the host's (CVE-2024-21626): the kernel
+	 * says so */
 	if (syscall(SYS_getcwd, now, sizeof now) < 0 || now[0] != '/')
-		return err_set(e, ERR_DENIED, "current working directory is outside of container mount namespace root");
+		return err_set(
+			e, ERR_DENIED,
+			"current working directory is outside of container mount namespace root");
 	return 0;
 }
 
@@ -195,20 +214,30 @@ static int find_program(const struct oci_process *p, char *ret, size_t size, str
 
 	if (strchr(name, '/')) {
 		if (stat(name, &st) < 0)
-			return err_set(e, errno == EACCES ? ERR_NOT_EXECUTABLE : ERR_NO_PROGRAM,
-				       "unable to start container process: exec: \"%s\": stat %s: %s", name, name,
-				       errno == ENOENT ? "no such file or directory" :
-				       errno == EACCES ? "permission denied" :
-				       errno == ENOTDIR ? "not a directory" : strerror(errno));
+			return err_set(
+				e, errno == EACCES ? ERR_NOT_EXECUTABLE : ERR_NO_PROGRAM,
+				"unable to start container process: exec: \"%s\": stat %s: %s",
+				name, name,
+				errno == ENOENT	   ? "no such file or directory"
+				: errno == EACCES  ? "permission denied"
+				: errno == ENOTDIR ? "not a directory"
+						   : strerror(errno));
 		if (S_ISDIR(st.st_mode))
-			return err_set(e, ERR_NOT_EXECUTABLE, "unable to start container process: exec: \"%s\": is a directory", name);
+			return err_set(
+				e, ERR_NOT_EXECUTABLE,
+				"unable to start container process: exec: \"%s\": is a directory",
+				name);
 		if (!(st.st_mode & 0111))
-			return err_set(e, ERR_NOT_EXECUTABLE, "unable to start container process: exec: \"%s\": permission denied", name);
+			return err_set(e, ERR_NOT_EXECUTABLE,
+				       "unable to start container process: exec: \"%s\": "
+				       "permission denied",
+				       name);
 		snprintf(ret, size, "%s", name);
 		return 0;
 	}
 	while (*name && str_cut(&rest, ':', &dir)) {
-		int n = snprintf(ret, size, "%.*s/%s", dir.n ? (int)dir.n : 1, dir.n ? dir.p : ".", name);
+		int n = snprintf(ret, size, "%.*s/%s", dir.n ? (int)dir.n : 1, dir.n ? dir.p : ".",
+				 name);
 		if ((size_t)n >= size || stat(ret, &st) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		if (st.st_mode & 0111)
@@ -216,8 +245,13 @@ static int find_program(const struct oci_process *p, char *ret, size_t size, str
 		denied = true;
 	}
 	if (denied)
-		return err_set(e, ERR_NOT_EXECUTABLE, "unable to start container process: exec: \"%s\": permission denied", name);
-	return err_set(e, ERR_NO_PROGRAM, "unable to start container process: exec: \"%s\": executable file not found in $PATH", name);
+		return err_set(e, ERR_NOT_EXECUTABLE,
+			       "unable to start container process: exec: \"%s\": permission denied",
+			       name);
+	return err_set(e, ERR_NO_PROGRAM,
+		       "unable to start container process: exec: \"%s\": executable file not found "
+		       "in $PATH",
+		       name);
 }
 
 /* argv and envp for execve; env gets HOME when the image and the user did not set it. */
@@ -250,10 +284,10 @@ static int wait_for_gate(int fd)
 
 static int exec_error(const char *name, int error, struct err *e)
 {
-	const char *why = error == ENOENT  ? "no such file or directory" :
-			  error == EACCES  ? "permission denied" :
-			  error == ENOEXEC ? "exec format error" :
-					     strerror(error);
+	const char *why = error == ENOENT    ? "no such file or directory"
+			  : error == EACCES  ? "permission denied"
+			  : error == ENOEXEC ? "exec format error"
+					     : strerror(error);
 
 	err_set(e, error == ENOENT ? ERR_NO_PROGRAM : ERR_NOT_EXECUTABLE,
 		"unable to start container process: exec %s: %s", name, why);

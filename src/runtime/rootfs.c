@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The root file system: an overlay over the image's layers, or a directory of the bundle, mounted in the container's
- * own mount namespace. Nothing of it ever appears in the host's mount table, so a crash leaves no mount behind.
+ * The root file system: an overlay over the image's layers, or a directory of the bundle, mounted
+ * in the container's own mount namespace. Nothing of it ever appears in the host's mount table, so
+ * a crash leaves no mount behind.
  */
 #include "base/mem.h"
 #include "runtime/runtime-priv.h"
@@ -17,7 +18,7 @@
 #include "base/banned.h"
 
 #define MOUNT_DATA_MAX 4095 /* one page, with the NUL */
-#define MOUNT_POINT "rootfs"
+#define MOUNT_POINT    "rootfs"
 
 /* Overlay options are separated by commas; "\" escapes. */
 static void add_escaped(struct buf *b, const char *path)
@@ -44,7 +45,8 @@ static int mount_overlay(const struct runtime_rootfs *o, const char *target, str
 		add_escaped(&data, o->work);
 	}
 	if (data.overflow)
-		return err_set(e, ERR_LIMIT, "image has too many layers (%zu) for one overlay mount", o->nlower);
+		return err_set(e, ERR_LIMIT,
+			       "image has too many layers (%zu) for one overlay mount", o->nlower);
 	/* short relative names of the layers keep the options within one page */
 	if (chdir(o->layers_dir) < 0)
 		return err_sys(e, -errno, "enter the layers' directory %s", o->layers_dir);
@@ -102,7 +104,8 @@ int rootfs_mount(struct setup *s, struct err *e)
 
 		if (mkdirat(base, MOUNT_POINT, 0700) < 0 && errno != EEXIST)
 			return err_sys(e, -errno, "make the mount point of the root");
-		AUTO_FD int fd = openat(base, MOUNT_POINT, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		AUTO_FD int fd = openat(base, MOUNT_POINT,
+					O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			return err_sys(e, -errno, "open the mount point of the root");
 		char link[64];
@@ -126,7 +129,8 @@ int rootfs_pivot(struct setup *s, struct err *e)
 {
 	if (fchdir(s->root_fd) < 0)
 		return err_sys(e, -errno, "enter the root");
-	/* both arguments ".": the old root is stacked on the new one and detached at once (pivot_root(2)) */
+	/* both arguments ".": the old root is stacked on the new one and detached at once
+	 * (pivot_root(2)) */
 	if (syscall(SYS_pivot_root, ".", ".") < 0)
 		return err_sys(e, -errno, "pivot_root");
 	if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)

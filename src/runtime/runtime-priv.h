@@ -4,14 +4,15 @@
 
 #include "runtime/runtime.h"
 
-/* The child's view of one container; built by the parent before clone, read by the child after it. */
+/* The child's view of one container; built by the parent before clone, read by the child after it.
+ */
 struct setup {
 	const struct runtime_create *req;
 	const struct oci_config *config;
 	int status_fd; /* child's end: messages to the parent */
 	int gate_fd;   /* child's end: one byte opens the gate */
 	int cgroup_fds[16];
-	size_t ncgroup_fds; /* cgroup.procs files to join by writing "0" */
+	size_t ncgroup_fds;  /* cgroup.procs files to join by writing "0" */
 	const void *seccomp; /* struct sock_fprog *, NULL: none */
 	int root_fd;	     /* the mounted root, while it is built */
 	bool new_cgroup_ns, new_net, joined_mount_ns;
@@ -38,7 +39,8 @@ struct identity {
 /* Resolve process.user in the files of the root (root_fd). */
 int identity_resolve(const struct oci_user *u, int root_fd, struct identity *ret, struct err *e);
 
-/* The last steps before the program: ids, capabilities, seccomp, exec. Returns only with an error. */
+/* The last steps before the program: ids, capabilities, seccomp, exec. Returns only with an error.
+ */
 struct launch {
 	const struct oci_process *process;
 	const void *seccomp;
@@ -51,7 +53,8 @@ struct launch {
 };
 int launch_program(const struct launch *l, struct err *e);
 
-/* Messages on the status socket (SOCK_SEQPACKET): 'R' (ready, perhaps with the console fd) or 'E' + struct. */
+/* Messages on the status socket (SOCK_SEQPACKET): 'R' (ready, perhaps with the console fd) or 'E' +
+ * struct. */
 struct status_error {
 	char tag; /* 'E' */
 	int kind, sys;
@@ -64,5 +67,6 @@ int status_read(int fd, int *ret_fd, struct err *e);
 /* Field 22 of /proc/PID/stat, 0 when the process is gone. */
 uint64_t runtime_start_time(pid_t pid);
 
-/* Terminal of the container: opened inside, master sent to the parent, slave as 0-2 and /dev/console. */
+/* Terminal of the container: opened inside, master sent to the parent, slave as 0-2 and
+ * /dev/console. */
 int console_open(struct setup *s, const struct oci_process *p, int *ret_slave, struct err *e);
