@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See auth.h. Challenge syntax: RFC 9110, 11.6.1: scheme, then name=token or name="quoted". */
+#include "image/auth.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/banned.h"
+
+static bool is_token(char c)
+{
+	return c > ' ' && c < 127 && !strchr("()<>@,;:\\\"/[]?={}", c);
+}
+
+static const char *skip(const char *p)
+{
+	while (*p == ' ' || *p == '\t' || *p == ',')
+		p++;
+	return p;
+}
+
+/* name="value" at *p; false when there is no parameter. Values too long are cut. */
+static bool take_param(const char **p, char *name, size_t name_n, char *value, size_t value_n)
+{
+	const char *s = skip(*p), *start = s;
+	while (is_token(*s))
+		s++;
+	size_t len = (size_t)(s - start);
+	const char *eq = s;
+	while (*eq == ' ')
+		eq++;
+	if (!len || *eq != '=')
+		return false;
+	snprintf(name, name_n, "%.*s", (int)MIN(len, name_n - 1), start);
+	s = eq + 1;
+	while (*s == ' ')
+		s++;
+	size_t n = 0;
+	if (*s == '"') {
+		for (s++; *s && *s != '"'; s++) {
+			if (*s == '\\' && s[1])
+				s++;
+			if (n + 1 < value_n)
+				value[n++] = *s;
+		}
+		if (*s == '"')
+			s++;
+	} else {
+		for (; *s && *s != ',' && *s != ' '; s++)
+			if (n + 1 < value_n)
+				value[n++] = *s;
+	}
+	value[n] = '\0';
+	*p = s;
+	return true;
+}
+
+void auth_challenge_parse(const char *header, struct auth_challenge *ret)
+{
+	*ret = (struct auth_challenge){0};
+	const char *p = header ? header : "";
+	while (*(p = skip(p))) {
+		struct auth_challenge c = {0};
+		const char *start = p;
+		while (is_token(*p))
+			p++;
+		size_t n = (size_t)(p - start);
+		if (!n) {
+			p++; /* garbage */
+			continue;
+		}
+		if (n == 6 && !strncasecmp(start, "bearer", 6))
+			c.scheme = AUTH_BEARER;
+		else if (n == 5 && !strncasecmp(start, "basic", 5))
+			c.scheme = AUTH_BASIC;
+		char name[32], value[1024];
+		while (take_param(&p, name, sizeof(name), value, sizeof(value))) {
+			if (!strcasecmp(name, "realm"))
+				snprintf(c.realm, sizeof(c.realm), "%s", value);
+			else if (!strcasecmp(name, "service"))
+				snprintf(c.service, sizeof(c.service), "%.255s", value);
+			else if (!strcasecmp(name, "scope"))
+				snprintf(c.scope, sizeof(c.scope), "%s", value);
+			else if (!strcasecmp(name, "error"))
+				snprintf(c.error, sizeof(c.error), "%.127s", value);
+		}
+		if (c.scheme == AUTH_BEARER && !c.realm[0])
+			continue;
+		if (c.scheme > ret->scheme)
+			*ret = c;
+	}
+}
+
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+' || c == '-')
+		return 62;
+	return c == '/' || c == '_' ? 63 : -1;
+}
+
+bool auth_base64_decode(const char *s, size_t n, struct buf *out)
+{
+	unsigned acc = 0, bits = 0;
+	while (n && (s[n - 1] == '=' || s[n - 1] == '\n' || s[n - 1] == '\r'))
+		n--;
+	for (size_t i = 0; i < n; i++) {
+		int v = base64_value(s[i]);
+		if (s[i] == '\n' || s[i] == '\r')
+			continue;
+		if (v < 0)
+			return false;
+		acc = (acc << 6 | (unsigned)v) & 0xffffff;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			buf_addc(out, (char)(acc >> bits & 0xff));
+		}
+	}
+	return !out->overflow;
+}
+
+static void base64_encode(const char *p, size_t n, struct buf *out)
+{
+	static const char abc[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t i = 0; i < n; i += 3) {
+		unsigned v = (unsigned)(unsigned char)p[i] << 16;
+		if (i + 1 < n)
+			v |= (unsigned)(unsigned char)p[i + 1] << 8;
+		if (i + 2 < n)
+			v |= (unsigned char)p[i + 2];
+		buf_addc(out, abc[v >> 18 & 63]);
+		buf_addc(out, abc[v >> 12 & 63]);
+		buf_addc(out, i + 1 < n ? abc[v >> 6 & 63] : '=');
+		buf_addc(out, i + 2 < n ? abc[v & 63] : '=');
+	}
+}
+
+void auth_basic_value(const struct auth_credentials *c, struct buf *out)
+{
+	AUTO_BUF struct buf pair = BUF_INIT(sizeof(*c));
+	buf_addf(&pair, "%s:%s", c->user, c->secret);
+	buf_adds(out, "Basic ");
+	base64_encode(buf_text(&pair), pair.n, out);
+}
+
+void auth_url_encode(const char *s, struct buf *out)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    strchr("-._~", c))
+			buf_addc(out, (char)c);
+		else
+			buf_addf(out, "%%%02X", c);
+	}
+}
+
+static bool copy_field(const struct json *j, const char *key, char *to, size_t size)
+{
+	const char *s = json_str(json_get_icase(j, key));
+	if (!s)
+		return true;
+	return (size_t)snprintf(to, size, "%s", s) < size;
+}
+
+static bool split_auth(const char *auth, struct auth_credentials *c)
+{
+	AUTO_BUF struct buf pair = BUF_INIT(sizeof(c->user) + sizeof(c->secret));
+	if (!auth_base64_decode(auth, strlen(auth), &pair))
+		return false;
+	const char *text = buf_text(&pair), *colon = strchr(text, ':');
+	if (!colon || (size_t)(colon - text) >= sizeof(c->user))
+		return false;
+	snprintf(c->user, sizeof(c->user), "%.*s", (int)(colon - text), text);
+	return (size_t)snprintf(c->secret, sizeof(c->secret), "%s", colon + 1) < sizeof(c->secret);
+}
+
+int auth_credentials_decode(const char *header, struct auth_credentials *ret, struct err *e)
+{
+	*ret = (struct auth_credentials){0};
+	if (!header || !*header)
+		return 0;
+	AUTO_BUF struct buf text = BUF_INIT(32 << 10);
+	AUTO(json) struct json *j = NULL;
+	if (!auth_base64_decode(header, strlen(header), &text))
+		return err_set(e, ERR_INVALID, "invalid X-Registry-Auth header: malformed base64");
+	if (json_parse(buf_text(&text), text.n, &j, e) < 0) {
+		err_set(e, ERR_INVALID,
+			"invalid X-Registry-Auth header: not JSON"); /* no secrets */
+		return -1;
+	}
+	bool ok = copy_field(j, "username", ret->user, sizeof(ret->user)) &&
+		  copy_field(j, "password", ret->secret, sizeof(ret->secret)) &&
+		  copy_field(j, "identitytoken", ret->identity_token,
+			     sizeof(ret->identity_token)) &&
+		  copy_field(j, "registrytoken", ret->registry_token, sizeof(ret->registry_token));
+	const char *auth = json_str(json_get_icase(j, "auth"));
+	if (ok && auth && *auth && !ret->user[0])
+		ok = split_auth(auth, ret);
+	explicit_bzero(text.p, text.n);
+	if (!ok) {
+		auth_credentials_wipe(ret);
+		return err_set(e, ERR_INVALID,
+			       "invalid X-Registry-Auth header: a value is too long or malformed");
+	}
+	return 0;
+}
+
+void auth_credentials_wipe(struct auth_credentials *c)
+{
+	explicit_bzero(c, sizeof(*c));
+}

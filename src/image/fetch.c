@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See fetch-priv.h. One fetch per chain id. Steps: (another fetch has the same blob: wait) ->
+ * stream into the worker, which writes the blob, checks it and unpacks -> wait until the parent
+ * layer is in the store -> commit. A broken download leaves its bytes for the next attempt; a wrong
+ * digest does not.
+ */
+#include "image/fetch-priv.h"
+#include "image/worker-priv.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "spec/unpack-proto.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+#define PROGRESS_NS	100000000LL
+#define CHILD_TARGET_FD 3
+#define CHILD_BLOB_FD	4
+
+enum fetch_state { FETCH_BLOCKED, FETCH_RUNNING, FETCH_UNPACKED, FETCH_ENDED };
+
+struct fetch {
+	struct list link;
+	struct image_service *service;
+	struct fetch_want want;
+	char *url;
+	enum fetch_state state;
+	struct list subs;
+	struct service_soon *soon;
+	struct image_worker *worker;
+	struct registry_call *call;
+	struct store_layer_tmp tmp;
+	struct store_lease *lease;
+	int blob_fd;
+	bool ingest; /* store_ingest_open() is ours */
+	bool paused, fed_all, restarted;
+	uint64_t have, position, content_size;
+	int64_t told_ns;
+};
+
+static void fetch_run(struct fetch *f);
+
+static void tell(struct fetch *f, const char *status, int64_t current, int64_t total)
+{
+	LIST_FOR_EACH (it, &f->subs) {
+		struct fetch_sub *s = LIST_ENTRY(it, struct fetch_sub, link);
+		if (s->progress)
+			s->progress(s->ud, status, current, total);
+	}
+}
+
+static void release(struct fetch *f, bool keep_bytes)
+{
+	image_worker_cancel(f->worker);
+	f->worker = NULL;
+	registry_cancel(f->call);
+	f->call = NULL;
+	fd_close(&f->blob_fd);
+	if (f->ingest && keep_bytes)
+		store_ingest_close(f->service->store, &f->want.blob);
+	else if (f->ingest)
+		store_ingest_abort(f->service->store, &f->want.blob);
+	f->ingest = false;
+	store_layer_abort(f->service->store, &f->tmp);
+}
+
+static void fetch_free(struct fetch *f)
+{
+	release(f, true);
+	list_del(&f->link);
+	service_soon_cancel(f->soon);
+	store_lease_free(f->lease);
+	registry_close(f->want.registry);
+	free(f->url);
+	free(f);
+}
+
+static void run_soon(void *ud)
+{
+	struct fetch *f = ud;
+	f->soon = NULL;
+	fetch_run(f);
+}
+
+static void try_commits(struct image_service *s);
+
+/* Tell everybody and go. Others may have waited for this blob or this layer. */
+static void fetch_end(struct fetch *f, const struct err *e)
+{
+	struct image_service *s = f->service;
+	f->state = FETCH_ENDED;
+	list_del(&f->link);
+	while (!list_empty(&f->subs)) {
+		struct fetch_sub *sub = LIST_ENTRY(f->subs.next, struct fetch_sub, link);
+		list_del(&sub->link);
+		sub->fetch = NULL;
+		sub->done(sub->ud, e);
+	}
+	struct digest blob = f->want.blob;
+	fetch_free(f);
+	LIST_FOR_EACH (it, &s->fetches) {
+		struct fetch *o = LIST_ENTRY(it, struct fetch, link);
+		if (o->state == FETCH_BLOCKED && !o->soon && digest_eq(&o->want.blob, &blob))
+			o->soon = service_after(s, 0, run_soon, o);
+	}
+}
+
+static void fetch_fail(struct fetch *f, const struct err *e, bool keep_bytes)
+{
+	struct err err = *e;
+	release(f, keep_bytes);
+	fetch_end(f, &err);
+}
+
+/* ---- commit in chain order ---- */
+
+static bool parent_ready(const struct fetch *f)
+{
+	return !digest_is_set(&f->want.parent) ||
+	       store_layer_has(f->service->store, &f->want.parent);
+}
+
+static void fetch_commit(struct fetch *f)
+{
+	struct err e = ERR_INIT;
+	struct store_layer layer;
+	if (store_layer_commit(f->service->store, &f->tmp,
+			       digest_is_set(&f->want.parent) ? &f->want.parent : NULL,
+			       &f->want.diff_id, &f->want.blob, f->content_size, &layer, &e) < 0) {
+		fetch_fail(f, &e, true);
+		return;
+	}
+	store_lease_layer(f->lease, &f->want.chain);
+	tell(f, "Pull complete", 0, 0);
+	fetch_end(f, NULL);
+}
+
+static void try_commits(struct image_service *s)
+{
+	bool again;
+	do {
+		again = false;
+		LIST_FOR_EACH (it, &s->fetches) {
+			struct fetch *f = LIST_ENTRY(it, struct fetch, link);
+			if (f->state == FETCH_UNPACKED && parent_ready(f)) {
+				fetch_commit(f);
+				again = true;
+				break;
+			}
+		}
+	} while (again);
+}
+
+/* ---- the stream ---- */
+
+static int worker_line(void *ud, const struct json *j, struct err *e)
+{
+	struct fetch *f = ud;
+	struct json *progress = json_get(j, "progress");
+	if (progress) {
+		if (f->fed_all)
+			tell(f, "Extracting", json_i64(progress), (int64_t)f->want.size);
+		return 0;
+	}
+	const char *digest = json_str(json_get(j, "digest")),
+		   *diff = json_str(json_get(j, "diffId"));
+	if (!digest || !diff || strcmp(digest, f->want.blob.text) ||
+	    strcmp(diff, f->want.diff_id.text))
+		return err_set(e, ERR_INVALID,
+			       "layer %s: unpacked to something else than announced",
+			       f->want.blob.text);
+	f->content_size = json_u64(json_get(j, "contentSize"));
+	return 0;
+}
+
+static void worker_end(void *ud, const struct err *e)
+{
+	struct fetch *f = ud;
+	struct err err = ERR_INIT;
+	f->worker = NULL;
+	if (e) {
+		bool bad = e->kind == ERR_INVALID || e->kind == ERR_LIMIT;
+		if (bad && f->have && !f->restarted) {
+			/* The bytes of an earlier attempt were wrong: once more from the start. */
+			f->restarted = true;
+			release(f, false);
+			fetch_run(f);
+			return;
+		}
+		err = *e;
+		err_wrap(&err, "failed to register layer: %s", f->want.blob.text);
+		fetch_fail(f, &err, !bad);
+		return;
+	}
+	registry_cancel(f->call);
+	f->call = NULL;
+	fd_close(&f->blob_fd);
+	if (f->ingest) {
+		f->ingest = false;
+		if (store_ingest_commit(f->service->store, &f->want.blob, f->want.size, &err) < 0) {
+			fetch_fail(f, &err, true);
+			return;
+		}
+	}
+	f->state = FETCH_UNPACKED;
+	LIST_FOR_EACH (it, &f->subs) {
+		struct fetch_sub *s = LIST_ENTRY(it, struct fetch_sub, link);
+		if (s->unpacked)
+			s->unpacked(s->ud);
+	}
+	try_commits(f->service);
+}
+
+static void worker_drained(void *ud)
+{
+	struct fetch *f = ud;
+	if (f->paused && f->call) {
+		f->paused = false;
+		registry_resume(f->call);
+	}
+}
+
+static enum http_data blob_data(void *ud, const void *p, size_t n)
+{
+	struct fetch *f = ud;
+	if (!f->worker)
+		return HTTP_DATA_STOP;
+	if (image_worker_full(f->worker)) {
+		f->paused = true;
+		return HTTP_DATA_PAUSE;
+	}
+	if (n > f->want.size - f->position)
+		return HTTP_DATA_STOP; /* more than announced: blob_done says so */
+	f->position += n;
+	image_worker_feed(f->worker, p, n);
+	int64_t now = clock_mono_ns();
+	if (now - f->told_ns > PROGRESS_NS) {
+		f->told_ns = now;
+		tell(f, "Downloading", (int64_t)f->position, (int64_t)f->want.size);
+	}
+	return HTTP_DATA_OK;
+}
+
+static void all_fed(struct fetch *f)
+{
+	f->fed_all = true;
+	tell(f, "Verifying Checksum", 0, 0);
+	tell(f, "Download complete", 0, 0);
+	image_worker_feed_end(f->worker);
+}
+
+static void blob_done(void *ud, const struct http_response *resp, const struct buf *body,
+		      const struct err *e)
+{
+	struct fetch *f = ud;
+	f->call = NULL;
+	if (!e && f->worker) {
+		all_fed(f);
+		return;
+	}
+	struct err err = ERR_INIT;
+	if (e && e->kind != ERR_CANCELLED) {
+		err = *e;
+		fetch_fail(f, &err, true);
+		return;
+	}
+	err_set(&err, ERR_INVALID, "layer %s: the registry sent more than the %llu bytes announced",
+		f->want.blob.text, (unsigned long long)f->want.size);
+	fetch_fail(f, &err, false);
+}
+
+static void start_download(struct fetch *f)
+{
+	char path[DIGEST_TEXT_MAX + 16];
+	if (f->position == f->want.size) {
+		all_fed(f);
+		return;
+	}
+	snprintf(path, sizeof(path), "blobs/%s", f->want.blob.text);
+	struct registry_request q = {.method = "GET",
+				     .path = f->url ? f->url : path,
+				     .offset = f->position,
+				     .expect = f->want.size,
+				     .data = blob_data,
+				     .done = blob_done,
+				     .ud = f};
+	registry_start(f->want.registry, &q, &f->call);
+	if (f->position)
+		tell(f, "Downloading", (int64_t)f->position, (int64_t)f->want.size);
+}
+
+/* Where the bytes come from: a blob we have, or a partial one that grows. */
+static int open_input(struct fetch *f, struct err *e)
+{
+	struct store *s = f->service->store;
+	uint64_t size;
+	f->have = f->position = 0;
+	if (store_blob_has(s, &f->want.blob, &size)) {
+		if (size != f->want.size)
+			return err_set(e, ERR_INVALID,
+				       "layer %s: the manifest says %llu bytes, the blob has %llu",
+				       f->want.blob.text, (unsigned long long)f->want.size,
+				       (unsigned long long)size);
+		return store_blob_open(s, &f->want.blob, &f->blob_fd, e);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (store_ingest_open(s, &f->want.blob, &f->blob_fd, &f->have, e) < 0)
+			return -1;
+		f->ingest = true;
+		if (f->have <= f->want.size)
+			break;
+		fd_close(&f->blob_fd);
+		store_ingest_abort(s, &f->want.blob);
+		f->ingest = false;
+	}
+	f->position = f->have;
+	return 0;
+}
+
+static int start_worker(struct fetch *f, struct err *e)
+{
+	char target[12], blob[12], have[24], size[24];
+	const char *argv[20];
+	size_t n = 0;
+	snprintf(target, sizeof(target), "%d", CHILD_TARGET_FD);
+	snprintf(blob, sizeof(blob), "%d", CHILD_BLOB_FD);
+	snprintf(have, sizeof(have), "%llu", (unsigned long long)f->have);
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)f->want.size);
+	argv[n++] = UNPACK_PROGRAM;
+	argv[n++] = "apply";
+	argv[n++] = "--target-fd";
+	argv[n++] = target;
+	argv[n++] = "--digest";
+	argv[n++] = f->want.blob.text;
+	argv[n++] = "--size";
+	argv[n++] = size;
+	argv[n++] = "--diff-id";
+	argv[n++] = f->want.diff_id.text;
+	argv[n++] = "--progress";
+	argv[n++] = "--sync";
+	if (f->ingest) {
+		argv[n++] = "--blob-fd";
+		argv[n++] = blob;
+		argv[n++] = "--blob-have";
+		argv[n++] = have;
+	}
+	argv[n] = NULL;
+	struct spawn_fd fds[2] = {{f->tmp.fd, CHILD_TARGET_FD}, {f->blob_fd, CHILD_BLOB_FD}};
+	struct image_worker_start o = {.loop = f->service->loop,
+				       .program = f->service->unpack,
+				       .argv = argv,
+				       .fds = fds,
+				       .nfds = f->ingest ? 2 : 1,
+				       .stdin_fd = f->ingest ? FD_NONE : f->blob_fd,
+				       .ops = {.line = worker_line,
+					       .end = worker_end,
+					       .drained = worker_drained,
+					       .ud = f}};
+	return image_worker_start(&o, &f->worker, e);
+}
+
+static bool blob_busy(const struct fetch *f)
+{
+	LIST_FOR_EACH (it, &f->service->fetches) {
+		struct fetch *o = LIST_ENTRY(it, struct fetch, link);
+		if (o != f && o->state == FETCH_RUNNING && digest_eq(&o->want.blob, &f->want.blob))
+			return true;
+	}
+	return false;
+}
+
+static void fetch_run(struct fetch *f)
+{
+	struct err e = ERR_INIT;
+	if (store_layer_has(f->service->store, &f->want.chain)) {
+		store_lease_layer(f->lease, &f->want.chain);
+		tell(f, "Already exists", 0, 0);
+		fetch_end(f, NULL);
+		return;
+	}
+	if (blob_busy(f)) {
+		f->state = FETCH_BLOCKED;
+		tell(f, "Waiting", 0, 0);
+		return;
+	}
+	f->state = FETCH_RUNNING;
+	store_lease_blob(f->lease, &f->want.blob);
+	if (open_input(f, &e) < 0 || store_layer_begin(f->service->store, &f->tmp, &e) < 0 ||
+	    start_worker(f, &e) < 0) {
+		fetch_fail(f, &e, true);
+		return;
+	}
+	if (f->ingest) {
+		start_download(f);
+	} else {
+		f->fed_all = true;
+		tell(f, "Download complete", 0, 0);
+	}
+}
+
+void fetch_subscribe(struct image_service *s, const struct fetch_want *want, struct fetch_sub *sub)
+{
+	LIST_FOR_EACH (it, &s->fetches) {
+		struct fetch *f = LIST_ENTRY(it, struct fetch, link);
+		if (digest_eq(&f->want.chain, &want->chain) &&
+		    digest_eq(&f->want.blob, &want->blob)) {
+			sub->fetch = f;
+			list_add_tail(&f->subs, &sub->link);
+			return;
+		}
+	}
+	struct fetch *f = NEW(struct fetch);
+	f->service = s;
+	f->want = *want;
+	f->want.registry = registry_hold(want->registry);
+	f->url = xstrdup(want->url);
+	f->tmp = STORE_LAYER_TMP_INIT;
+	f->blob_fd = FD_NONE;
+	f->lease = store_lease_new(s->store);
+	list_init(&f->subs);
+	sub->fetch = f;
+	list_add_tail(&f->subs, &sub->link);
+	list_add_tail(&s->fetches, &f->link);
+	f->soon = service_after(s, 0, run_soon, f);
+}
+
+void fetch_unsubscribe(struct fetch_sub *sub)
+{
+	struct fetch *f = sub->fetch;
+	if (!f)
+		return;
+	sub->fetch = NULL;
+	list_del(&sub->link);
+	if (f->state != FETCH_ENDED && list_empty(&f->subs))
+		fetch_end(f, NULL);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP client: libcurl's multi interface driven by the libuv loop. One request, one answer; no
+ * knowledge of registries. Bodies are streamed and may be paused.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+#include <uv.h>
+
+struct http;
+struct http_request;
+
+struct http_response {
+	long status; /* 0: no answer came */
+	char content_type[128];
+	char challenge[2048]; /* WWW-Authenticate lines joined by ", " */
+	char digest[160];     /* Docker-Content-Digest */
+	char range[128];
+	char link[1024];
+	char location[4096];
+	int64_t content_length; /* -1: unknown */
+	int retry_after;	/* seconds, -1: not given */
+};
+
+enum http_data { HTTP_DATA_OK, HTTP_DATA_PAUSE, HTTP_DATA_STOP };
+
+struct http_options {
+	const char *method; /* GET HEAD POST PUT PATCH DELETE */
+	const char *url;
+	const char *const *headers; /* "Accept: x", NULL-terminated; NULL: none */
+	const char *ca_file, *cert_file, *key_file;
+	bool insecure_tls;
+	int timeout_s; /* whole request; 0: only stalls are limited */
+	/* Body to send: text, or a file of body_size bytes read from body_fd (borrowed). */
+	const char *body;
+	int body_fd;
+	uint64_t body_size;
+	/* PAUSE consumes nothing: the same bytes come again after http_resume(). */
+	enum http_data (*data)(void *ud, const struct http_response *r, const void *p, size_t n);
+	void (*sent)(void *ud, uint64_t total); /* upload progress; NULL */
+	/* The request is gone afterwards. e: transport failure, with the text Go's client would
+	 * use. */
+	void (*done)(void *ud, const struct http_response *r, const struct err *e);
+	void *ud;
+};
+
+struct http *http_new(uv_loop_t *loop);
+void http_free(struct http *h); /* requests still open are dropped; handles close later */
+int http_start(struct http *h, const struct http_options *o, struct http_request **ret,
+	       struct err *e);
+void http_resume(struct http_request *r);
+void http_cancel(struct http_request *r); /* no callback any more; NULL allowed */

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * image_pull(): tags (with all_tags) -> manifest (through an index by platform) -> config -> layers
+ * -> the image's row and its names. Layers come through fetch.c, at most `parallel` heavy at once.
+ */
+#include "image/fetch-priv.h"
+#include "image/load-priv.h"
+#include "image/platform.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+#define ACCEPT_MANIFEST                                                                            \
+	OCI_MANIFEST_TYPE ", " OCI_INDEX_TYPE ", " DOCKER_MANIFEST_TYPE ", " DOCKER_LIST_TYPE
+#define TAGS_MAX ((size_t)4 << 20)
+
+enum layer_state { LAYER_TODO, LAYER_ACTIVE, LAYER_UNPACKED, LAYER_DONE };
+
+struct pull_layer {
+	struct pull *pull;
+	const struct oci_descriptor *desc;
+	struct digest blob, diff_id, chain;
+	char id[13];
+	enum layer_state state;
+	bool told_waiting;
+	struct fetch_sub sub;
+};
+
+struct pull {
+	struct image_job job;
+	struct image_ref ref;
+	struct image_platform platform;
+	bool platform_given, all_tags;
+	struct registry *registry;
+	struct registry_call *call;
+	struct service_soon *soon;
+	struct store_lease *lease;
+	struct arena *arena; /* of this image */
+	struct strs tags;    /* still to come with all_tags */
+	struct arena *tags_arena;
+	size_t next_tag;
+	struct digest top, manifest_digest, config_digest, last_id;
+	struct oci_manifest manifest;
+	const struct oci_descriptor *chosen; /* from the index; NULL: there was none */
+	char *config_text;
+	struct pull_layer *layers;
+	size_t nlayers;
+	bool fetched;
+};
+
+static void pull_image(struct pull *p);
+
+static void drop_image(struct pull *p)
+{
+	for (size_t i = 0; i < p->nlayers; i++)
+		fetch_unsubscribe(&p->layers[i].sub);
+	free(p->layers);
+	free(p->config_text);
+	arena_free(p->arena);
+	p->layers = NULL;
+	p->config_text = NULL;
+	p->arena = NULL;
+	p->nlayers = 0;
+	p->chosen = NULL;
+	p->fetched = false;
+	p->top = p->manifest_digest = (struct digest){0};
+}
+
+static void pull_drop(struct image_job *j)
+{
+	struct pull *p = CONTAINER_OF(j, struct pull, job);
+	service_soon_cancel(p->soon);
+	registry_cancel(p->call);
+	drop_image(p);
+	registry_close(p->registry);
+	store_lease_free(p->lease);
+	arena_free(p->tags_arena);
+	free(p);
+}
+
+/* Docker's words for what a registry said about the whole image. */
+static void pull_fail(struct pull *p, const struct err *e)
+{
+	struct err err = *e;
+	char name[IMAGE_REF_TEXT_MAX], full[IMAGE_REF_TEXT_MAX];
+	image_ref_familiar_name(&p->ref, name);
+	image_ref_familiar(&p->ref, full);
+	if (str_starts(err.text, "manifest unknown")) {
+		err.kind = ERR_NOT_FOUND;
+		err_wrap(&err, "manifest for %s not found", full);
+	} else if (str_starts(err.text, "name unknown")) {
+		err.kind = ERR_NOT_FOUND;
+		err_wrap(&err, "repository %s not found", name);
+	} else if (err.kind == ERR_DENIED || str_starts(err.text, "denied:") ||
+		   str_starts(err.text, "insufficient_scope")) {
+		err.kind = ERR_NOT_FOUND;
+		err_wrap(&err,
+			 "pull access denied for %s, repository does not exist or may require "
+			 "'docker login'",
+			 name);
+	}
+	job_end(&p->job, NULL, &err);
+}
+
+static void next_image(struct pull *p)
+{
+	if (p->all_tags && p->next_tag < p->tags.n) {
+		drop_image(p);
+		snprintf(p->ref.tag, sizeof(p->ref.tag), "%s", p->tags.v[p->next_tag++]);
+		pull_image(p);
+		return;
+	}
+	struct digest id = p->last_id;
+	job_end(&p->job, id.text, NULL);
+}
+
+/* ---- the end of one image ---- */
+
+static int put_image(struct pull *p, struct err *e)
+{
+	struct store *s = p->job.service->store;
+	struct digest *layers = xcalloc(p->nlayers + 1, sizeof(*layers));
+	struct digest *blobs = xcalloc(p->nlayers + 2, sizeof(*blobs));
+	struct store_image img = {.id = p->config_digest,
+				  .manifest = p->manifest_digest,
+				  .config = p->config_text,
+				  .layers = layers,
+				  .blobs = blobs};
+	blobs[img.nblobs++] = p->config_digest;
+	blobs[img.nblobs++] = p->manifest_digest;
+	for (size_t i = 0; i < p->nlayers; i++) {
+		layers[img.nlayers++] = p->layers[i].chain;
+		if (store_blob_has(s, &p->layers[i].blob, NULL))
+			blobs[img.nblobs++] = p->layers[i].blob;
+	}
+	int rc = store_image_put(s, &img, e);
+	free(layers);
+	free(blobs);
+	return rc;
+}
+
+static int set_refs(struct pull *p, bool *ret_changed, struct err *e)
+{
+	struct store *s = p->job.service->store;
+	struct err none = ERR_INIT;
+	char text[IMAGE_REF_TEXT_MAX];
+	struct digest old;
+	struct image_ref by_digest = p->ref;
+	by_digest.tag[0] = '\0';
+	by_digest.digest = p->top;
+	image_ref_canonical(&p->ref, text);
+	*ret_changed = store_ref_get(s, text, &old, &none) < 0 ||
+		       !digest_eq(&old, &p->config_digest);
+	if (!digest_is_set(&p->ref.digest) && store_ref_set(s, text, &p->config_digest, e) < 0)
+		return -1;
+	image_ref_canonical(&by_digest, text);
+	return store_ref_set(s, text, &p->config_digest, e);
+}
+
+static void pull_finish(struct pull *p)
+{
+	struct err e = ERR_INIT;
+	char text[IMAGE_REF_TEXT_MAX];
+	bool changed = false;
+	if (put_image(p, &e) < 0 || set_refs(p, &changed, &e) < 0) {
+		job_end(&p->job, NULL, &e);
+		return;
+	}
+	image_ref_familiar(&p->ref, text);
+	p->last_id = p->config_digest;
+	job_linef(&p->job, "Digest: %s", p->top.text);
+	job_linef(&p->job, "Status: %s %s",
+		  changed || p->fetched ? "Downloaded newer image for" : "Image is up to date for",
+		  text);
+	char name[IMAGE_REF_TEXT_MAX];
+	image_ref_familiar_name(&p->ref, name);
+	service_event(p->job.service, "pull", text, name);
+	next_image(p);
+}
+
+/* ---- layers ---- */
+
+static void layers_step(struct pull *p);
+
+static void layer_progress(void *ud, const char *status, int64_t current, int64_t total)
+{
+	struct pull_layer *l = ud;
+	if (total)
+		job_progress(&l->pull->job, l->id, status, current, total);
+	else
+		job_line(&l->pull->job, l->id, status);
+	if (!strcmp(status, "Pull complete"))
+		l->pull->fetched = true;
+}
+
+static void layer_unpacked(void *ud)
+{
+	struct pull_layer *l = ud;
+	l->state = LAYER_UNPACKED;
+	layers_step(l->pull);
+}
+
+static void layer_done(void *ud, const struct err *e)
+{
+	struct pull_layer *l = ud;
+	struct pull *p = l->pull;
+	if (e) {
+		struct err err = *e;
+		pull_fail(p, &err);
+		return;
+	}
+	l->state = LAYER_DONE;
+	store_lease_layer(p->lease, &l->chain);
+	layers_step(p);
+}
+
+static void layer_start(struct pull *p, size_t i)
+{
+	struct pull_layer *l = &p->layers[i];
+	struct fetch_want want = {.blob = l->blob,
+				  .diff_id = l->diff_id,
+				  .chain = l->chain,
+				  .size = (uint64_t)l->desc->size,
+				  .url = oci_layer_foreign(l->desc) ? l->desc->urls.v[0] : NULL,
+				  .registry = p->registry};
+	if (i)
+		want.parent = p->layers[i - 1].chain;
+	l->state = LAYER_ACTIVE;
+	l->sub.progress = layer_progress;
+	l->sub.unpacked = layer_unpacked;
+	l->sub.done = layer_done;
+	l->sub.ud = l;
+	store_lease_blob(p->lease, &l->blob);
+	fetch_subscribe(p->job.service, &want, &l->sub);
+}
+
+/* Start what may start; finish when all is there. */
+static void layers_step(struct pull *p)
+{
+	size_t active = 0, done = 0;
+	if (p->job.ended)
+		return;
+	for (size_t i = 0; i < p->nlayers; i++) {
+		active += p->layers[i].state == LAYER_ACTIVE;
+		done += p->layers[i].state == LAYER_DONE;
+	}
+	if (done == p->nlayers) {
+		pull_finish(p);
+		return;
+	}
+	for (size_t i = 0; i < p->nlayers; i++) {
+		struct pull_layer *l = &p->layers[i];
+		if (l->state != LAYER_TODO)
+			continue;
+		if (active < p->job.service->parallel) {
+			layer_start(p, i);
+			active++;
+		} else if (!l->told_waiting) {
+			l->told_waiting = true;
+			job_line(&p->job, l->id, "Waiting");
+		}
+	}
+}
+
+static int layers_prepare(struct pull *p, const struct image_config *c, struct err *e)
+{
+	struct store *s = p->job.service->store;
+	size_t n = p->manifest.layers.n;
+	if (c->rootfs.diff_ids.n != n)
+		return err_set(e, ERR_INVALID, "image config %s names %zu layers, its manifest %zu",
+			       p->config_digest.text, c->rootfs.diff_ids.n, n);
+	p->layers = xcalloc(n + 1, sizeof(*p->layers));
+	p->nlayers = n;
+	for (size_t i = 0; i < n; i++) {
+		struct pull_layer *l = &p->layers[i];
+		l->pull = p;
+		l->desc = oci_descriptor_at(&p->manifest.layers, i);
+		if (digest_parse(l->desc->digest_text, &l->blob) < 0 ||
+		    digest_parse(c->rootfs.diff_ids.v[i], &l->diff_id) < 0)
+			return err_set(e, ERR_INVALID, "invalid layer digest");
+		store_chain_id(i ? &p->layers[i - 1].chain : NULL, &l->diff_id, &l->chain);
+		digest_short(&l->blob, l->id);
+		if (store_layer_has(s, &l->chain)) {
+			store_lease_layer(p->lease, &l->chain);
+			l->state = LAYER_DONE;
+			job_line(&p->job, l->id, "Already exists");
+		} else {
+			job_progress(&p->job, l->id, "Pulling fs layer", 0, 0);
+		}
+	}
+	return 0;
+}
+
+/* ---- config ---- */
+
+static void use_config(struct pull *p, const char *text, size_t n)
+{
+	struct err e = ERR_INIT;
+	struct image_config c;
+	struct digest got;
+	digest_of(text, n, &got);
+	if (n != (size_t)p->manifest.config.size ||
+	    strcmp(got.text, p->manifest.config.digest_text)) {
+		err_set(&e, ERR_INVALID, "image config verification failed for digest %s",
+			p->manifest.config.digest_text);
+		job_end(&p->job, NULL, &e);
+		return;
+	}
+	p->config_text = xstrndup(text, n);
+	if (image_config_decode(text, n, &c, p->arena, &e) < 0)
+		goto fail;
+	if (c.os && *c.os && strcmp(c.os, "linux")) {
+		err_set(&e, ERR_UNSUPPORTED,
+			"image operating system \"%s\" cannot be used on this platform: operating "
+			"system is not supported",
+			c.os);
+		goto fail;
+	}
+	if (p->platform_given && !p->chosen) {
+		struct oci_platform have = {.os = c.os && *c.os ? c.os : "linux",
+					    .architecture = c.architecture,
+					    .variant = c.variant};
+		if (c.architecture && *c.architecture &&
+		    !image_platform_score(&p->platform, &have)) {
+			char want[96], full[IMAGE_REF_TEXT_MAX];
+			image_platform_format(&p->platform, want);
+			image_ref_familiar(&p->ref, full);
+			err_set(&e, ERR_NOT_FOUND,
+				"image with reference %s was found but its platform (%s/%s%s%s) "
+				"does not match the "
+				"specified platform (%s)",
+				full, have.os, have.architecture,
+				c.variant && *c.variant ? "/" : "", c.variant ? c.variant : "",
+				want);
+			goto fail;
+		}
+	}
+	struct digest put;
+	if (store_blob_put(p->job.service->store, text, n, &put, &e) < 0 ||
+	    layers_prepare(p, &c, &e) < 0)
+		goto fail;
+	layers_step(p);
+	return;
+fail:
+	job_end(&p->job, NULL, &e);
+}
+
+static void config_done(void *ud, const struct http_response *resp, const struct buf *body,
+			const struct err *e)
+{
+	struct pull *p = ud;
+	p->call = NULL;
+	if (e) {
+		pull_fail(p, e);
+		return;
+	}
+	use_config(p, buf_text(body), body->n);
+}
+
+static void config_get(struct pull *p)
+{
+	struct err e = ERR_INIT;
+	char path[DIGEST_TEXT_MAX + 16];
+	const struct oci_descriptor *c = &p->manifest.config;
+	if (c->media_type && *c->media_type && strcmp(c->media_type, OCI_CONFIG_TYPE) &&
+	    strcmp(c->media_type, DOCKER_CONFIG_TYPE) &&
+	    strcmp(c->media_type, "application/octet-stream") &&
+	    strcmp(c->media_type, "text/html")) {
+		err_set(&e, ERR_UNSUPPORTED, "unsupported media type %.200s", c->media_type);
+		job_end(&p->job, NULL, &e);
+		return;
+	}
+	if (digest_parse(c->digest_text, &p->config_digest) < 0)
+		return;
+	store_lease_blob(p->lease, &p->config_digest);
+	if (store_blob_has(p->job.service->store, &p->config_digest, NULL)) {
+		AUTO_BUF struct buf text = BUF_INIT(IMAGE_CONFIG_MAX);
+		if (store_blob_read(p->job.service->store, &p->config_digest, &text, &e) == 0) {
+			use_config(p, buf_text(&text), text.n);
+			return;
+		}
+	}
+	snprintf(path, sizeof(path), "blobs/%s", p->config_digest.text);
+	struct registry_request q = {.method = "GET",
+				     .path = path,
+				     .expect = 0,
+				     .max_body = (size_t)c->size + 1,
+				     .done = config_done,
+				     .ud = p};
+	registry_start(p->registry, &q, &p->call);
+}
+
+/* ---- manifest ---- */
+
+static void manifest_get(struct pull *p, const char *which);
+
+static int choose_from_index(struct pull *p, const struct buf *body, struct err *e)
+{
+	struct oci_index index;
+	char want[96];
+	if (oci_index_decode(buf_text(body), body->n, &index, p->arena, e) < 0)
+		return -1;
+	p->chosen = image_platform_choose(&p->platform, &index);
+	image_platform_format(&p->platform, want);
+	if (!p->chosen)
+		return err_set(e, ERR_NOT_FOUND,
+			       "no matching manifest for %s in the manifest list entries", want);
+	if ((uint64_t)p->chosen->size > IMAGE_MANIFEST_MAX)
+		return err_set(e, ERR_LIMIT, "manifest %s is larger than %zu bytes",
+			       p->chosen->digest_text, IMAGE_MANIFEST_MAX);
+	return 0;
+}
+
+static int check_manifest(struct pull *p, const struct http_response *resp, const struct buf *body,
+			  struct digest *ret, struct err *e)
+{
+	digest_of(buf_text(body), body->n, ret);
+	const char *want = p->chosen			   ? p->chosen->digest_text
+			   : digest_is_set(&p->ref.digest) ? p->ref.digest.text
+							   : resp->digest;
+	if (*want && str_starts(want, "sha256:") && strcmp(want, ret->text))
+		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s", want);
+	if (p->chosen && (uint64_t)p->chosen->size != body->n)
+		return err_set(e, ERR_INVALID, "manifest %s has %zu bytes, the index says %lld",
+			       p->chosen->digest_text, body->n, (long long)p->chosen->size);
+	return 0;
+}
+
+static int use_manifest(struct pull *p, const struct http_response *resp, const struct buf *body,
+			struct err *e)
+{
+	struct digest got;
+	enum manifest_kind kind;
+	if (check_manifest(p, resp, body, &got, e) < 0 ||
+	    manifest_kind_of(buf_text(body), body->n, resp->content_type, &kind, e) < 0)
+		return -1;
+	if (!p->chosen) {
+		char line[300];
+		p->top = got;
+		snprintf(line, sizeof(line), "Pulling from %s", p->ref.path);
+		job_line(&p->job, digest_is_set(&p->ref.digest) ? p->ref.digest.text : p->ref.tag,
+			 line);
+	}
+	if (kind == MANIFEST_INDEX) {
+		if (p->chosen)
+			return err_set(e, ERR_INVALID,
+				       "an image index inside an image index is not supported");
+		if (choose_from_index(p, body, e) < 0)
+			return -1;
+		manifest_get(p, p->chosen->digest_text);
+		return 0;
+	}
+	if (oci_manifest_decode(buf_text(body), body->n, &p->manifest, p->arena, e) < 0)
+		return -1;
+	p->manifest_digest = got;
+	store_lease_blob(p->lease, &got);
+	if (store_blob_put(p->job.service->store, buf_text(body), body->n, &got, e) < 0)
+		return -1;
+	config_get(p);
+	return 0;
+}
+
+static void manifest_done(void *ud, const struct http_response *resp, const struct buf *body,
+			  const struct err *e)
+{
+	struct pull *p = ud;
+	struct err err = ERR_INIT;
+	p->call = NULL;
+	if (e)
+		pull_fail(p, e);
+	else if (use_manifest(p, resp, body, &err) < 0)
+		job_end(&p->job, NULL, &err);
+}
+
+static void manifest_get(struct pull *p, const char *which)
+{
+	char path[DIGEST_TEXT_MAX + 160];
+	snprintf(path, sizeof(path), "manifests/%s", which);
+	struct registry_request q = {.method = "GET",
+				     .path = path,
+				     .accept = ACCEPT_MANIFEST,
+				     .max_body = IMAGE_MANIFEST_MAX,
+				     .done = manifest_done,
+				     .ud = p};
+	registry_start(p->registry, &q, &p->call);
+}
+
+static void pull_image(struct pull *p)
+{
+	p->arena = arena_new();
+	manifest_get(p, digest_is_set(&p->ref.digest) ? p->ref.digest.text : p->ref.tag);
+}
+
+/* ---- all tags ---- */
+
+static void tags_done(void *ud, const struct http_response *resp, const struct buf *body,
+		      const struct err *e)
+{
+	struct pull *p = ud;
+	struct err err = ERR_INIT;
+	AUTO(json) struct json *j = NULL;
+	p->call = NULL;
+	if (e) {
+		pull_fail(p, e);
+		return;
+	}
+	if (json_parse(buf_text(body), body->n, &j, &err) < 0) {
+		err_wrap(&err, "list of tags");
+		job_end(&p->job, NULL, &err);
+		return;
+	}
+	struct json *list = json_get(j, "tags");
+	size_t n = json_len(list);
+	p->tags_arena = arena_new();
+	p->tags.v = arena_alloc(p->tags_arena, (n + 1) * sizeof(char *));
+	for (size_t i = 0; i < n; i++) {
+		const char *tag = json_str(json_at(list, i));
+		if (tag && image_ref_tag_valid(tag))
+			p->tags.v[p->tags.n++] = arena_strdup(p->tags_arena, tag);
+	}
+	next_image(p);
+}
+
+static void pull_begin(void *ud)
+{
+	struct pull *p = ud;
+	p->soon = NULL;
+	if (!p->all_tags) {
+		pull_image(p);
+		return;
+	}
+	struct registry_request q = {.method = "GET",
+				     .path = "tags/list",
+				     .max_body = TAGS_MAX,
+				     .done = tags_done,
+				     .ud = p};
+	registry_start(p->registry, &q, &p->call);
+}
+
+int image_pull(struct image_service *s, const struct image_pull *o,
+	       const struct image_job_events *ev, struct image_job **ret, struct err *e)
+{
+	struct image_ref ref;
+	struct image_platform platform;
+	struct auth_credentials auth;
+	bool given = o->platform && *o->platform;
+	if (image_ref_parse(o->ref, &ref, e) < 0)
+		return -1;
+	image_platform_host(&platform);
+	if (given && image_platform_parse(o->platform, &platform, e) < 0)
+		return -1;
+	if (image_default_is(o->ref))
+		return default_pull(s, ev, ret, e);
+	if (auth_credentials_decode(o->auth, &auth, e) < 0)
+		return -1;
+	if (!o->all_tags)
+		image_ref_default_tag(&ref);
+
+	struct pull *p = NEW(struct pull);
+	job_init(&p->job, s, ev, pull_drop);
+	p->ref = ref;
+	p->platform = platform;
+	p->platform_given = given;
+	p->all_tags = o->all_tags;
+	p->lease = store_lease_new(s->store);
+	p->registry = registry_open(&(struct registry_options){
+		.service = s, .ref = &p->ref, .auth = &auth, .actions = "pull"});
+	auth_credentials_wipe(&auth);
+	p->soon = service_after(s, 0, pull_begin, p);
+	*ret = &p->job;
+	return 0;
+}

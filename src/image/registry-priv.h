@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A session with one repository of one registry: finds out scheme and authentication, repeats what
+ * failed for a moment (with back-off, Retry-After, and from the byte reached), and words errors as
+ * Docker does.
+ */
+#pragma once
+
+#include "image/auth.h"
+#include "image/http-priv.h"
+#include "image/ref.h"
+
+struct image_service;
+struct registry;
+struct registry_call;
+
+struct registry_options {
+	struct image_service *service;
+	const struct image_ref *ref;
+	const struct auth_credentials *auth; /* copied */
+	const char *actions;		     /* "pull" or "pull,push" */
+};
+struct registry *registry_open(const struct registry_options *o);
+struct registry *registry_hold(struct registry *r); /* another owner */
+void registry_close(struct registry *r); /* the last owner's cancels all calls; NULL allowed */
+
+struct registry_request {
+	const char *method; /* GET, HEAD; POST, PUT, PATCH, DELETE are not repeated by themselves */
+	const char *path;   /* below /v2/NAME/ : "manifests/latest"; or a whole URL */
+	const char *accept;
+	const char *content_type;
+	const char *body;
+	int body_fd; /* 0: none */
+	uint64_t body_size;
+	uint64_t offset; /* GET: start there */
+	uint64_t expect; /* GET: whole size of the object; 0: unknown */
+	size_t max_body; /* collect the body up to this; 0: stream to data */
+	/* Only bytes from `offset` on, contiguous over repetitions. Never called for errors. */
+	enum http_data (*data)(void *ud, const void *p, size_t n);
+	void (*sent)(void *ud, uint64_t total);
+	/* e set: it failed for good. Otherwise status is 2xx (HEAD and uploads: whatever came, with
+	 * `any_status`). */
+	void (*done)(void *ud, const struct http_response *resp, const struct buf *body,
+		     const struct err *e);
+	bool any_status;
+	void *ud;
+};
+void registry_start(struct registry *r, const struct registry_request *q,
+		    struct registry_call **ret);
+void registry_resume(struct registry_call *c); /* after HTTP_DATA_PAUSE */
+void registry_cancel(struct registry_call *c); /* NULL allowed */
+
+/* "https://host/v2/": valid once a call was answered. */
+const char *registry_base(const struct registry *r);
