@@ -307,6 +307,8 @@ static int open_input(struct fetch *f, struct err *e)
 				       (unsigned long long)size);
 		return store_blob_open(s, &f->want.blob, &f->blob_fd, e);
 	}
+	if (!f->want.registry)
+		return err_set(e, ERR_INVALID, "layer %s is missing", f->want.blob.text);
 	for (int i = 0; i < 2; i++) {
 		if (store_ingest_open(s, &f->want.blob, &f->blob_fd, &f->have, e) < 0)
 			return -1;
@@ -416,7 +418,7 @@ void fetch_subscribe(struct image_service *s, const struct fetch_want *want, str
 	struct fetch *f = NEW(struct fetch);
 	f->service = s;
 	f->want = *want;
-	f->want.registry = registry_hold(want->registry);
+	f->want.registry = want->registry ? registry_hold(want->registry) : NULL;
 	f->url = xstrdup(want->url);
 	f->tmp = STORE_LAYER_TMP_INIT;
 	f->blob_fd = FD_NONE;

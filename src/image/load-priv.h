@@ -9,3 +9,5 @@ int default_pull(struct image_service *s, const struct image_job_events *ev, str
 		 struct err *e);
 /* fd of the embedded archive, positioned at its start. */
 int default_archive(struct err *e);
+/* Report like a pull of the embedded image. */
+void load_as_pull(struct image_job *j);

@@ -3,7 +3,7 @@
  * image_pull(): tags (with all_tags) -> manifest (through an index by platform) -> config -> layers
  * -> the image's row and its names. Layers come through fetch.c, at most `parallel` heavy at once.
  */
-#include "image/fetch-priv.h"
+#include "image/layers-priv.h"
 #include "image/load-priv.h"
 #include "image/platform.h"
 
@@ -17,18 +17,6 @@
 #define ACCEPT_MANIFEST                                                                            \
 	OCI_MANIFEST_TYPE ", " OCI_INDEX_TYPE ", " DOCKER_MANIFEST_TYPE ", " DOCKER_LIST_TYPE
 #define TAGS_MAX ((size_t)4 << 20)
-
-enum layer_state { LAYER_TODO, LAYER_ACTIVE, LAYER_UNPACKED, LAYER_DONE };
-
-struct pull_layer {
-	struct pull *pull;
-	const struct oci_descriptor *desc;
-	struct digest blob, diff_id, chain;
-	char id[13];
-	enum layer_state state;
-	bool told_waiting;
-	struct fetch_sub sub;
-};
 
 struct pull {
 	struct image_job job;
@@ -47,26 +35,20 @@ struct pull {
 	struct oci_manifest manifest;
 	const struct oci_descriptor *chosen; /* from the index; NULL: there was none */
 	char *config_text;
-	struct pull_layer *layers;
-	size_t nlayers;
-	bool fetched;
+	struct layers *layers;
 };
 
 static void pull_image(struct pull *p);
 
 static void drop_image(struct pull *p)
 {
-	for (size_t i = 0; i < p->nlayers; i++)
-		fetch_unsubscribe(&p->layers[i].sub);
-	free(p->layers);
+	layers_free(p->layers);
 	free(p->config_text);
 	arena_free(p->arena);
 	p->layers = NULL;
 	p->config_text = NULL;
 	p->arena = NULL;
-	p->nlayers = 0;
 	p->chosen = NULL;
-	p->fetched = false;
 	p->top = p->manifest_digest = (struct digest){0};
 }
 
@@ -120,29 +102,6 @@ static void next_image(struct pull *p)
 
 /* ---- the end of one image ---- */
 
-static int put_image(struct pull *p, struct err *e)
-{
-	struct store *s = p->job.service->store;
-	struct digest *layers = xcalloc(p->nlayers + 1, sizeof(*layers));
-	struct digest *blobs = xcalloc(p->nlayers + 2, sizeof(*blobs));
-	struct store_image img = {.id = p->config_digest,
-				  .manifest = p->manifest_digest,
-				  .config = p->config_text,
-				  .layers = layers,
-				  .blobs = blobs};
-	blobs[img.nblobs++] = p->config_digest;
-	blobs[img.nblobs++] = p->manifest_digest;
-	for (size_t i = 0; i < p->nlayers; i++) {
-		layers[img.nlayers++] = p->layers[i].chain;
-		if (store_blob_has(s, &p->layers[i].blob, NULL))
-			blobs[img.nblobs++] = p->layers[i].blob;
-	}
-	int rc = store_image_put(s, &img, e);
-	free(layers);
-	free(blobs);
-	return rc;
-}
-
 static int set_refs(struct pull *p, bool *ret_changed, struct err *e)
 {
 	struct store *s = p->job.service->store;
@@ -166,7 +125,9 @@ static void pull_finish(struct pull *p)
 	struct err e = ERR_INIT;
 	char text[IMAGE_REF_TEXT_MAX];
 	bool changed = false;
-	if (put_image(p, &e) < 0 || set_refs(p, &changed, &e) < 0) {
+	if (layers_put_image(p->layers, &p->config_digest, p->config_text, &p->manifest_digest,
+			     &e) < 0 ||
+	    set_refs(p, &changed, &e) < 0) {
 		job_end(&p->job, NULL, &e);
 		return;
 	}
@@ -174,7 +135,8 @@ static void pull_finish(struct pull *p)
 	p->last_id = p->config_digest;
 	job_linef(&p->job, "Digest: %s", p->top.text);
 	job_linef(&p->job, "Status: %s %s",
-		  changed || p->fetched ? "Downloaded newer image for" : "Image is up to date for",
+		  changed || layers_fetched(p->layers) ? "Downloaded newer image for"
+						       : "Image is up to date for",
 		  text);
 	char name[IMAGE_REF_TEXT_MAX];
 	image_ref_familiar_name(&p->ref, name);
@@ -182,117 +144,12 @@ static void pull_finish(struct pull *p)
 	next_image(p);
 }
 
-/* ---- layers ---- */
-
-static void layers_step(struct pull *p);
-
-static void layer_progress(void *ud, const char *status, int64_t current, int64_t total)
+static void layers_done(void *ud, const struct err *e)
 {
-	struct pull_layer *l = ud;
-	if (total)
-		job_progress(&l->pull->job, l->id, status, current, total);
+	if (e)
+		pull_fail(ud, e);
 	else
-		job_line(&l->pull->job, l->id, status);
-	if (!strcmp(status, "Pull complete"))
-		l->pull->fetched = true;
-}
-
-static void layer_unpacked(void *ud)
-{
-	struct pull_layer *l = ud;
-	l->state = LAYER_UNPACKED;
-	layers_step(l->pull);
-}
-
-static void layer_done(void *ud, const struct err *e)
-{
-	struct pull_layer *l = ud;
-	struct pull *p = l->pull;
-	if (e) {
-		struct err err = *e;
-		pull_fail(p, &err);
-		return;
-	}
-	l->state = LAYER_DONE;
-	store_lease_layer(p->lease, &l->chain);
-	layers_step(p);
-}
-
-static void layer_start(struct pull *p, size_t i)
-{
-	struct pull_layer *l = &p->layers[i];
-	struct fetch_want want = {.blob = l->blob,
-				  .diff_id = l->diff_id,
-				  .chain = l->chain,
-				  .size = (uint64_t)l->desc->size,
-				  .url = oci_layer_foreign(l->desc) ? l->desc->urls.v[0] : NULL,
-				  .registry = p->registry};
-	if (i)
-		want.parent = p->layers[i - 1].chain;
-	l->state = LAYER_ACTIVE;
-	l->sub.progress = layer_progress;
-	l->sub.unpacked = layer_unpacked;
-	l->sub.done = layer_done;
-	l->sub.ud = l;
-	store_lease_blob(p->lease, &l->blob);
-	fetch_subscribe(p->job.service, &want, &l->sub);
-}
-
-/* Start what may start; finish when all is there. */
-static void layers_step(struct pull *p)
-{
-	size_t active = 0, done = 0;
-	if (p->job.ended)
-		return;
-	for (size_t i = 0; i < p->nlayers; i++) {
-		active += p->layers[i].state == LAYER_ACTIVE;
-		done += p->layers[i].state == LAYER_DONE;
-	}
-	if (done == p->nlayers) {
-		pull_finish(p);
-		return;
-	}
-	for (size_t i = 0; i < p->nlayers; i++) {
-		struct pull_layer *l = &p->layers[i];
-		if (l->state != LAYER_TODO)
-			continue;
-		if (active < p->job.service->parallel) {
-			layer_start(p, i);
-			active++;
-		} else if (!l->told_waiting) {
-			l->told_waiting = true;
-			job_line(&p->job, l->id, "Waiting");
-		}
-	}
-}
-
-static int layers_prepare(struct pull *p, const struct image_config *c, struct err *e)
-{
-	struct store *s = p->job.service->store;
-	size_t n = p->manifest.layers.n;
-	if (c->rootfs.diff_ids.n != n)
-		return err_set(e, ERR_INVALID, "image config %s names %zu layers, its manifest %zu",
-			       p->config_digest.text, c->rootfs.diff_ids.n, n);
-	p->layers = xcalloc(n + 1, sizeof(*p->layers));
-	p->nlayers = n;
-	for (size_t i = 0; i < n; i++) {
-		struct pull_layer *l = &p->layers[i];
-		l->pull = p;
-		l->desc = oci_descriptor_at(&p->manifest.layers, i);
-		if (digest_parse(l->desc->digest_text, &l->blob) < 0 ||
-		    digest_parse(c->rootfs.diff_ids.v[i], &l->diff_id) < 0)
-			return err_set(e, ERR_INVALID, "invalid layer digest");
-		store_chain_id(i ? &p->layers[i - 1].chain : NULL, &l->diff_id, &l->chain);
-		digest_short(&l->blob, l->id);
-		if (store_layer_has(s, &l->chain)) {
-			store_lease_layer(p->lease, &l->chain);
-			l->state = LAYER_DONE;
-			job_line(&p->job, l->id, "Already exists");
-		} else {
-			job_progress(&p->job, l->id, "Pulling fs layer", 0, 0);
-		}
-	}
-	return 0;
+		pull_finish(ud);
 }
 
 /* ---- config ---- */
@@ -340,10 +197,16 @@ static void use_config(struct pull *p, const char *text, size_t n)
 		}
 	}
 	struct digest put;
+	struct layers_want want = {.job = &p->job,
+				   .registry = p->registry,
+				   .lease = p->lease,
+				   .descriptors = &p->manifest.layers,
+				   .diff_ids = &c.rootfs.diff_ids,
+				   .done = layers_done,
+				   .ud = p};
 	if (store_blob_put(p->job.service->store, text, n, &put, &e) < 0 ||
-	    layers_prepare(p, &c, &e) < 0)
+	    layers_start(&want, &p->layers, &e) < 0)
 		goto fail;
-	layers_step(p);
 	return;
 fail:
 	job_end(&p->job, NULL, &e);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See layers-priv.h. At most `parallel` layers are downloaded or unpacked at a time. */
+#include "image/layers-priv.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+#include "base/banned.h"
+
+enum layer_state { LAYER_TODO, LAYER_ACTIVE, LAYER_UNPACKED, LAYER_DONE };
+
+struct layer {
+	struct layers *set;
+	const struct oci_descriptor *desc;
+	struct digest blob, diff_id, chain;
+	char id[13];
+	enum layer_state state;
+	bool told_waiting;
+	struct fetch_sub sub;
+};
+
+struct layers {
+	struct layers_want want;
+	struct service_soon *soon;
+	size_t n;
+	bool fetched, ended;
+	struct layer v[];
+};
+
+static void step(struct layers *s);
+
+static void end(struct layers *s, const struct err *e)
+{
+	if (s->ended)
+		return;
+	s->ended = true;
+	s->want.done(s->want.ud, e);
+}
+
+static void layer_progress(void *ud, const char *status, int64_t current, int64_t total)
+{
+	struct layer *l = ud;
+	if (!strcmp(status, "Pull complete"))
+		l->set->fetched = true;
+	if (l->set->want.quiet)
+		return;
+	if (total)
+		job_progress(l->set->want.job, l->id, status, current, total);
+	else
+		job_line(l->set->want.job, l->id, status);
+}
+
+static void layer_unpacked(void *ud)
+{
+	struct layer *l = ud;
+	l->state = LAYER_UNPACKED;
+	step(l->set);
+}
+
+static void layer_done(void *ud, const struct err *e)
+{
+	struct layer *l = ud;
+	if (e) {
+		struct err err = *e;
+		end(l->set, &err);
+		return;
+	}
+	l->state = LAYER_DONE;
+	store_lease_layer(l->set->want.lease, &l->chain);
+	step(l->set);
+}
+
+static void start_one(struct layers *s, size_t i)
+{
+	struct layer *l = &s->v[i];
+	struct fetch_want want = {.blob = l->blob,
+				  .diff_id = l->diff_id,
+				  .chain = l->chain,
+				  .size = (uint64_t)l->desc->size,
+				  .url = oci_layer_foreign(l->desc) ? l->desc->urls.v[0] : NULL,
+				  .registry = s->want.registry};
+	if (i)
+		want.parent = s->v[i - 1].chain;
+	l->state = LAYER_ACTIVE;
+	l->sub.progress = layer_progress;
+	l->sub.unpacked = layer_unpacked;
+	l->sub.done = layer_done;
+	l->sub.ud = l;
+	store_lease_blob(s->want.lease, &l->blob);
+	fetch_subscribe(s->want.job->service, &want, &l->sub);
+}
+
+static void step(struct layers *s)
+{
+	size_t active = 0, done = 0;
+	if (s->ended)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		active += s->v[i].state == LAYER_ACTIVE;
+		done += s->v[i].state == LAYER_DONE;
+	}
+	if (done == s->n) {
+		end(s, NULL);
+		return;
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		struct layer *l = &s->v[i];
+		if (l->state != LAYER_TODO)
+			continue;
+		if (active < s->want.job->service->parallel) {
+			start_one(s, i);
+			active++;
+		} else if (!l->told_waiting) {
+			l->told_waiting = true;
+			if (!s->want.quiet)
+				job_line(s->want.job, l->id, "Waiting");
+		}
+	}
+}
+
+static void first_step(void *ud)
+{
+	struct layers *s = ud;
+	s->soon = NULL;
+	step(s);
+}
+
+static int prepare(struct layers *s, size_t i, struct err *e)
+{
+	struct layer *l = &s->v[i];
+	l->set = s;
+	l->desc = oci_descriptor_at(s->want.descriptors, i);
+	if (digest_parse(l->desc->digest_text, &l->blob) < 0 ||
+	    digest_parse(s->want.diff_ids->v[i], &l->diff_id) < 0)
+		return err_set(e, ERR_INVALID, "invalid layer digest");
+	store_chain_id(i ? &s->v[i - 1].chain : NULL, &l->diff_id, &l->chain);
+	digest_short(&l->blob, l->id);
+	if (store_layer_has(s->want.job->service->store, &l->chain)) {
+		store_lease_layer(s->want.lease, &l->chain);
+		l->state = LAYER_DONE;
+		if (!s->want.quiet)
+			job_line(s->want.job, l->id, "Already exists");
+	} else if (!s->want.quiet) {
+		job_line(s->want.job, l->id, "Pulling fs layer");
+	}
+	return 0;
+}
+
+int layers_start(const struct layers_want *w, struct layers **ret, struct err *e)
+{
+	size_t n = w->descriptors->n;
+	if (w->diff_ids->n != n)
+		return err_set(e, ERR_INVALID,
+			       "the image config names %zu layers, the manifest %zu",
+			       w->diff_ids->n, n);
+	struct layers *s = xcalloc(1, sizeof(*s) + n * sizeof(s->v[0]));
+	s->want = *w;
+	s->want.descriptors = w->descriptors;
+	s->n = n;
+	for (size_t i = 0; i < n; i++)
+		if (prepare(s, i, e) < 0) {
+			free(s);
+			return -1;
+		}
+	s->soon = service_after(w->job->service, 0, first_step, s);
+	*ret = s;
+	return 0;
+}
+
+void layers_free(struct layers *s)
+{
+	if (!s)
+		return;
+	s->ended = true;
+	service_soon_cancel(s->soon);
+	for (size_t i = 0; i < s->n; i++)
+		fetch_unsubscribe(&s->v[i].sub);
+	free(s);
+}
+
+bool layers_fetched(const struct layers *s)
+{
+	return s->fetched;
+}
+
+int layers_put_image(struct layers *s, const struct digest *config, const char *config_text,
+		     const struct digest *manifest, struct err *e)
+{
+	struct store *store = s->want.job->service->store;
+	AUTO_FREE struct digest *chains = xcalloc(s->n + 1, sizeof(*chains));
+	AUTO_FREE struct digest *blobs = xcalloc(s->n + 2, sizeof(*blobs));
+	struct store_image img = {
+		.id = *config, .config = config_text, .layers = chains, .blobs = blobs};
+	blobs[img.nblobs++] = *config;
+	if (manifest && digest_is_set(manifest)) {
+		img.manifest = *manifest;
+		blobs[img.nblobs++] = *manifest;
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		chains[img.nlayers++] = s->v[i].chain;
+		if (store_blob_has(store, &s->v[i].blob, NULL))
+			blobs[img.nblobs++] = s->v[i].blob;
+	}
+	return store_image_put(store, &img, e);
+}
