@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tag, remove, prune. Removing a name only untags while other names are left; the last name (or an
+ * id) deletes the image, unless a container uses it.
+ */
+#include "image/service-priv.h"
+#include "spec/image.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+int image_tag(struct image_service *s, const char *text, const char *repo, const char *tag,
+	      struct err *e)
+{
+	struct digest id;
+	struct image_ref ref;
+	char canonical[IMAGE_REF_TEXT_MAX], familiar[IMAGE_REF_TEXT_MAX];
+	if (image_ref_parse(repo, &ref, e) < 0)
+		return -1;
+	if (digest_is_set(&ref.digest))
+		return err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
+	if (tag && *tag) {
+		if (!image_ref_tag_valid(tag))
+			return err_set(e, ERR_INVALID, "invalid tag format");
+		snprintf(ref.tag, sizeof(ref.tag), "%s", tag);
+	}
+	image_ref_default_tag(&ref);
+	if (image_find(s, text, &id, e) < 0)
+		return -1;
+	image_ref_canonical(&ref, canonical);
+	image_ref_familiar(&ref, familiar);
+	if (store_ref_set(s->store, canonical, &id, e) < 0)
+		return -1;
+	service_event(s, "tag", id.text, familiar);
+	return 0;
+}
+
+/* ---- remove ---- */
+
+struct remover {
+	struct image_service *s;
+	struct jw w;
+	const struct store_image *img;
+	const struct image_remove *o;
+	char short_id[13];
+};
+
+static void untagged(struct remover *r, const char *canonical)
+{
+	char familiar[IMAGE_REF_TEXT_MAX];
+	image_ref_text_familiar(canonical, familiar);
+	jw_obj(&r->w);
+	jw_kv_str(&r->w, "Untagged", familiar);
+	jw_obj_end(&r->w);
+	service_event(r->s, "untag", r->img->id.text, r->img->id.text);
+}
+
+static void deleted(const struct digest *d, void *ud)
+{
+	struct remover *r = ud;
+	jw_obj(&r->w);
+	jw_kv_str(&r->w, "Deleted", d->text);
+	jw_obj_end(&r->w);
+}
+
+static int check_users(struct remover *r, bool by_name, const char *text, struct err *e)
+{
+	struct image_user u = {0};
+	if (!r->o->user || !r->o->user(r->o->ud, &r->img->id, &u))
+		return 0;
+	if (u.running && !by_name)
+		return err_set(e, ERR_CONFLICT,
+			       "conflict: unable to delete %s (cannot be forced) - image is being "
+			       "used by running "
+			       "container %.12s",
+			       r->short_id, u.id);
+	if (u.running && by_name && !r->o->force)
+		return err_set(e, ERR_CONFLICT,
+			       "conflict: unable to remove repository reference \"%s\" (must "
+			       "force) - container %.12s "
+			       "is using its referenced image %s",
+			       text, u.id, r->short_id);
+	if (r->o->force)
+		return 0;
+	if (by_name)
+		return err_set(e, ERR_CONFLICT,
+			       "conflict: unable to remove repository reference \"%s\" (must "
+			       "force) - container %.12s "
+			       "is using its referenced image %s",
+			       text, u.id, r->short_id);
+	return err_set(e, ERR_CONFLICT,
+		       "conflict: unable to delete %s (must be forced) - image is being used by "
+		       "stopped container %.12s",
+		       r->short_id, u.id);
+}
+
+/* Names differ in more than the tag or digest: an id alone needs force then. */
+static bool several_repositories(const struct store_image *img)
+{
+	char first[IMAGE_REF_TEXT_MAX] = "", name[IMAGE_REF_TEXT_MAX];
+	for (size_t i = 0; i < img->ntags; i++) {
+		struct image_ref ref;
+		struct err e = ERR_INIT;
+		if (image_ref_parse(img->tags[i], &ref, &e) < 0)
+			continue;
+		image_ref_name(&ref, name);
+		if (first[0] && strcmp(first, name))
+			return true;
+		memcpy(first, name, sizeof(first));
+	}
+	return false;
+}
+
+static int delete_all(struct remover *r, struct err *e)
+{
+	struct digest id = r->img->id;
+	for (size_t i = 0; i < r->img->ntags; i++)
+		untagged(r, r->img->tags[i]);
+	for (size_t i = 0; i < r->img->ndigests; i++)
+		untagged(r, r->img->digests[i]);
+	jw_obj(&r->w);
+	jw_kv_str(&r->w, "Deleted", id.text);
+	jw_obj_end(&r->w);
+	if (store_image_delete(r->s->store, &id, deleted, r, NULL, e) < 0)
+		return -1;
+	service_event(r->s, "delete", id.text, id.text);
+	return 0;
+}
+
+/* The digest names of the same repository go with its last tag. */
+static int drop_digests(struct remover *r, const struct image_ref *ref, struct err *e)
+{
+	char prefix[IMAGE_REF_TEXT_MAX], name[IMAGE_REF_TEXT_MAX + 2];
+	image_ref_name(ref, prefix);
+	snprintf(name, sizeof(name), "%s:", prefix);
+	size_t left = 0;
+	for (size_t i = 0; i < r->img->ntags; i++)
+		left += str_starts(r->img->tags[i], name);
+	if (left > 1)
+		return 0;
+	snprintf(name, sizeof(name), "%s@", prefix);
+	for (size_t i = 0; i < r->img->ndigests; i++) {
+		if (!str_starts(r->img->digests[i], name))
+			continue;
+		if (store_ref_del(r->s->store, r->img->digests[i], NULL, e) < 0)
+			return -1;
+		untagged(r, r->img->digests[i]);
+	}
+	return 0;
+}
+
+static int remove_name(struct remover *r, const struct image_ref *ref, const char *text,
+		       struct err *e)
+{
+	char canonical[IMAGE_REF_TEXT_MAX], other[IMAGE_REF_TEXT_MAX + 2];
+	size_t names = r->img->ntags, same = 0;
+	image_ref_canonical(ref, canonical);
+	image_ref_name(ref, other);
+	size_t n = strlen(other);
+	for (size_t i = 0; i < r->img->ndigests; i++) {
+		bool mine = !strncmp(r->img->digests[i], other, n) && r->img->digests[i][n] == '@';
+		same += mine;
+		names += !mine;
+	}
+	if (digest_is_set(&ref->digest))
+		names = r->img->ntags + r->img->ndigests;
+	if (names <= 1) {
+		struct image_user u = {0};
+		bool used = r->o->user && r->o->user(r->o->ud, &r->img->id, &u);
+		if (check_users(r, true, text, e) < 0)
+			return -1;
+		if (!used || (r->o->force && !u.running))
+			return delete_all(r, e);
+	}
+	if (!digest_is_set(&ref->digest) && same && drop_digests(r, ref, e) < 0)
+		return -1;
+	if (store_ref_del(r->s->store, canonical, NULL, e) < 0)
+		return -1;
+	untagged(r, canonical);
+	return 0;
+}
+
+static int remove_id(struct remover *r, struct err *e)
+{
+	if (several_repositories(r->img) && !r->o->force)
+		return err_set(e, ERR_CONFLICT,
+			       "conflict: unable to delete %s (must be forced) - image is "
+			       "referenced in multiple repositories",
+			       r->short_id);
+	if (check_users(r, false, r->short_id, e) < 0)
+		return -1;
+	return delete_all(r, e);
+}
+
+int image_remove(struct image_service *s, const char *text, const struct image_remove *o,
+		 struct buf *out, struct err *e)
+{
+	struct digest id, by_name;
+	struct image_ref ref;
+	struct err none = ERR_INIT;
+	char canonical[IMAGE_REF_TEXT_MAX];
+	AUTO(store_image) struct store_image *img = NULL;
+	if (image_find(s, text, &id, e) < 0 || store_image_get(s->store, &id, &img, e) < 0)
+		return -1;
+	AUTO_BUF struct buf answer = BUF_INIT((size_t)4 << 20);
+	struct remover r = {.s = s, .w = JW_INIT(&answer), .img = img, .o = o};
+	digest_short(&id, r.short_id);
+	jw_arr(&r.w);
+	bool named = image_ref_parse(text, &ref, &none) == 0;
+	if (named) {
+		image_ref_default_tag(&ref);
+		image_ref_canonical(&ref, canonical);
+		named = store_ref_get(s->store, canonical, &by_name, &none) == 0;
+	}
+	char familiar[IMAGE_REF_TEXT_MAX] = "";
+	if (named)
+		image_ref_familiar(&ref, familiar);
+	if ((named ? remove_name(&r, &ref, familiar, e) : remove_id(&r, e)) < 0)
+		return -1;
+	jw_arr_end(&r.w);
+	buf_add(out, buf_text(&answer), answer.n);
+	return 0;
+}
+
+/* ---- prune ---- */
+
+struct candidates {
+	struct digest *v;
+	size_t n;
+	const struct filters *f;
+	int64_t until;
+	bool all;
+};
+
+static int collect_one(const struct store_image *img, void *ud)
+{
+	struct candidates *c = ud;
+	struct err e = ERR_INIT;
+	AUTO(arena) struct arena *a = arena_new();
+	struct image_config config;
+	if (!c->all && img->ntags)
+		return 0;
+	if (image_config_decode(img->config, strlen(img->config), &config, a, &e) < 0)
+		return 0;
+	int64_t created = 0;
+	if (config.created)
+		clock_parse(config.created, &created);
+	if (c->until && created >= c->until)
+		return 0;
+	if (c->f && !filters_match_labels(c->f, &config.config.labels))
+		return 0;
+	c->v = xrealloc(c->v, (c->n + 1) * sizeof(*c->v));
+	c->v[c->n++] = img->id;
+	return 0;
+}
+
+int image_prune(struct image_service *s, const struct filters *f, const struct image_remove *o,
+		struct buf *out, struct err *e)
+{
+	static const char *const allowed[] = {"dangling", "label", "label!", "until", NULL};
+	struct candidates c = {.f = f};
+	uint64_t freed = 0;
+	if (f && filters_check(f, allowed, e) < 0)
+		return -1;
+	const struct strs *dangling = f ? filters_get(f, "dangling") : NULL;
+	const struct strs *until = f ? filters_get(f, "until") : NULL;
+	c.all = dangling && dangling->n &&
+		(!strcmp(dangling->v[0], "false") || !strcmp(dangling->v[0], "0"));
+	if (until && until->n && clock_parse_when(until->v[0], clock_now_ns(), &c.until) < 0)
+		return err_set(e, ERR_INVALID, "invalid filter 'until=%s'", until->v[0]);
+	if (store_image_each(s->store, collect_one, &c, e) < 0) {
+		free(c.v);
+		return -1;
+	}
+	struct jw w = JW_INIT(out);
+	jw_obj(&w);
+	jw_key(&w, "ImagesDeleted");
+	jw_arr(&w);
+	for (size_t i = 0; i < c.n; i++) {
+		struct image_user u;
+		struct err one = ERR_INIT;
+		AUTO(store_image) struct store_image *img = NULL;
+		if ((o && o->user && o->user(o->ud, &c.v[i], &u)) ||
+		    store_image_get(s->store, &c.v[i], &img, &one) < 0)
+			continue;
+		struct remover r = {.s = s, .w = w, .img = img, .o = o};
+		for (size_t k = 0; k < img->ntags; k++)
+			untagged(&r, img->tags[k]);
+		for (size_t k = 0; k < img->ndigests; k++)
+			untagged(&r, img->digests[k]);
+		deleted(&c.v[i], &r);
+		uint64_t bytes = 0;
+		if (store_image_delete(s->store, &c.v[i], deleted, &r, &bytes, &one) == 0)
+			service_event(s, "delete", c.v[i].text, c.v[i].text);
+		freed += bytes;
+		w = r.w;
+	}
+	free(c.v);
+	jw_arr_end(&w);
+	jw_kv_u64(&w, "SpaceReclaimed", freed);
+	jw_obj_end(&w);
+	return 0;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions about images in Docker's shapes: inspect, list, history; looking an image up. */
+#include "image/service-priv.h"
+#include "spec/image.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+#define NANO 1000000000LL
+
+int image_find(struct image_service *s, const char *text, struct digest *ret, struct err *e)
+{
+	struct image_ref ref;
+	char canonical[IMAGE_REF_TEXT_MAX], familiar[IMAGE_REF_TEXT_MAX];
+	struct err why = ERR_INIT;
+	const char *key = NULL;
+	bool id = str_starts(text, "sha256:");
+	if (!id && image_ref_parse(text, &ref, &why) == 0) {
+		image_ref_default_tag(&ref);
+		image_ref_canonical(&ref, canonical);
+		key = canonical;
+	} else if (!id && strspn(text, "0123456789abcdef") != strlen(text)) {
+		return err_set(e, ERR_INVALID, "%s", why.text);
+	}
+	if (store_image_resolve(s->store, key, text, ret, e) == 0)
+		return 0;
+	if (e->kind == ERR_NOT_FOUND) {
+		snprintf(familiar, sizeof(familiar), "%s", text);
+		if (key)
+			image_ref_familiar(&ref, familiar);
+		err_set(e, ERR_NOT_FOUND, "No such image: %s", familiar);
+	}
+	return -1;
+}
+
+static void write_refs(struct jw *w, const char *key, const char **v, size_t n)
+{
+	char text[IMAGE_REF_TEXT_MAX];
+	jw_key(w, key);
+	jw_arr(w);
+	for (size_t i = 0; i < n; i++) {
+		image_ref_text_familiar(v[i], text);
+		jw_str(w, text);
+	}
+	jw_arr_end(w);
+}
+
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+static void write_graph(struct image_service *s, struct jw *w, const struct digest *id)
+{
+	struct err none = ERR_INIT;
+	AUTO(store_snapshot) struct store_snapshot *sn = NULL;
+	AUTO_BUF struct buf lower = BUF_INIT((size_t)1 << 20);
+	jw_key(w, "GraphDriver");
+	jw_obj(w);
+	jw_key(w, "Data");
+	if (store_snapshot_of_image(s->store, id, &sn, &none) == 0 && sn->nlower) {
+		jw_obj(w);
+		for (size_t i = 1; i < sn->nlower; i++)
+			buf_addf(&lower, "%s%s/%s", i > 1 ? ":" : "", sn->layers_dir, sn->lower[i]);
+		if (lower.n)
+			jw_kv_str(w, "LowerDir", buf_text(&lower));
+		buf_reset(&lower);
+		buf_addf(&lower, "%s/%s", sn->layers_dir, sn->lower[0]);
+		jw_kv_str(w, "UpperDir", buf_text(&lower));
+		jw_obj_end(w);
+	} else {
+		jw_null(w);
+	}
+	jw_kv_str(w, "Name", "overlay2");
+	jw_obj_end(w);
+}
+
+int image_inspect_json(struct image_service *s, const char *text, struct buf *out, struct err *e)
+{
+	struct digest id;
+	AUTO(store_image) struct store_image *img = NULL;
+	AUTO(arena) struct arena *a = arena_new();
+	struct image_config c;
+	char when[CLOCK_TEXT_MAX];
+	if (image_find(s, text, &id, e) < 0 || store_image_get(s->store, &id, &img, e) < 0 ||
+	    image_config_decode(img->config, strlen(img->config), &c, a, e) < 0)
+		return -1;
+	struct jw w = JW_INIT(out);
+	jw_obj(&w);
+	jw_kv_str(&w, "Id", img->id.text);
+	write_refs(&w, "RepoTags", img->tags, img->ntags);
+	write_refs(&w, "RepoDigests", img->digests, img->ndigests);
+	jw_kv_str(&w, "Parent", or_empty(c.parent));
+	jw_kv_str(&w, "Comment", or_empty(c.comment));
+	jw_kv_str(&w, "Created", c.created ? c.created : CLOCK_ZERO_TEXT);
+	jw_kv_str(&w, "DockerVersion", or_empty(c.docker_version));
+	jw_kv_str(&w, "Author", or_empty(c.author));
+	jw_key(&w, "Config");
+	if (c.config_raw)
+		json_encode(&w, &container_config_schema, &c.config);
+	else
+		jw_null(&w);
+	jw_kv_str(&w, "Architecture", or_empty(c.architecture));
+	if (c.variant && *c.variant)
+		jw_kv_str(&w, "Variant", c.variant);
+	jw_kv_str(&w, "Os", or_empty(c.os));
+	if (c.os_version && *c.os_version)
+		jw_kv_str(&w, "OsVersion", c.os_version);
+	jw_kv_u64(&w, "Size", img->size);
+	jw_kv_u64(&w, "VirtualSize", img->size);
+	write_graph(s, &w, &id);
+	jw_key(&w, "RootFS");
+	jw_obj(&w);
+	jw_kv_str(&w, "Type", "layers");
+	if (c.rootfs.diff_ids.n)
+		jw_kv_strs(&w, "Layers", &c.rootfs.diff_ids);
+	jw_obj_end(&w);
+	jw_key(&w, "Metadata");
+	jw_obj(&w);
+	clock_format(img->stored, when);
+	jw_kv_str(&w, "LastTagTime", when);
+	jw_obj_end(&w);
+	if (digest_is_set(&img->manifest)) {
+		uint64_t size = 0;
+		store_blob_has(s->store, &img->manifest, &size);
+		jw_key(&w, "Descriptor");
+		jw_obj(&w);
+		jw_kv_str(&w, "mediaType", OCI_MANIFEST_TYPE);
+		jw_kv_str(&w, "digest", img->manifest.text);
+		jw_kv_u64(&w, "size", size);
+		jw_obj_end(&w);
+	}
+	jw_obj_end(&w);
+	return out->overflow ? err_set(e, ERR_LIMIT, "the answer is too large") : 0;
+}
+
+/* ---- list ---- */
+
+/* filters "reference": a shell pattern against the familiar name with or without the tag. */
+static bool glob(const char *p, const char *s)
+{
+	for (; *p; p++, s++) {
+		if (*p == '*') {
+			while (*p == '*')
+				p++;
+			for (;; s++) {
+				if (glob(p, s))
+					return true;
+				if (!*s || *s == '/')
+					return false;
+			}
+		}
+		if (!*s || (*p == '?' ? *s == '/' : *p != *s))
+			return false;
+	}
+	return !*s;
+}
+
+static bool ref_matches(const char *pattern, const char *canonical)
+{
+	char familiar[IMAGE_REF_TEXT_MAX], name[IMAGE_REF_TEXT_MAX];
+	struct image_ref ref;
+	struct err e = ERR_INIT;
+	image_ref_text_familiar(canonical, familiar);
+	if (glob(pattern, familiar) || glob(pattern, canonical))
+		return true;
+	if (image_ref_parse(canonical, &ref, &e) < 0)
+		return false;
+	image_ref_familiar_name(&ref, name);
+	return glob(pattern, name);
+}
+
+static int64_t created_of(const struct image_config *c)
+{
+	int64_t ns = 0;
+	if (c->created)
+		clock_parse(c->created, &ns);
+	return ns;
+}
+
+struct lister {
+	struct image_service *s;
+	const struct image_list *o;
+	struct jw w;
+	int64_t before, since; /* created of the images named, 0: no filter */
+	int64_t until;
+};
+
+static bool wanted_by_ref(const struct filters *f, const struct store_image *img)
+{
+	const struct strs *v = filters_get(f, "reference");
+	if (!v || !v->n)
+		return true;
+	for (size_t k = 0; k < v->n; k++) {
+		for (size_t i = 0; i < img->ntags; i++)
+			if (ref_matches(v->v[k], img->tags[i]))
+				return true;
+		for (size_t i = 0; i < img->ndigests; i++)
+			if (ref_matches(v->v[k], img->digests[i]))
+				return true;
+	}
+	return false;
+}
+
+static bool truth(const char *s)
+{
+	return !strcmp(s, "1") || !strcmp(s, "true") || !strcmp(s, "True") || !strcmp(s, "TRUE") ||
+	       !strcmp(s, "t");
+}
+
+static bool wanted(const struct lister *l, const struct store_image *img,
+		   const struct image_config *c)
+{
+	const struct filters *f = l->o->filters;
+	int64_t created = created_of(c);
+	if (!f || !f->n)
+		return true;
+	const struct strs *dangling = filters_get(f, "dangling");
+	if (dangling && dangling->n && truth(dangling->v[0]) != (img->ntags == 0))
+		return false;
+	if (l->before && created >= l->before)
+		return false;
+	if (l->since && created <= l->since)
+		return false;
+	if (l->until && created >= l->until)
+		return false;
+	return filters_match_labels(f, &c->config.labels) && wanted_by_ref(f, img);
+}
+
+static int list_one(const struct store_image *img, void *ud)
+{
+	struct lister *l = ud;
+	struct err e = ERR_INIT;
+	AUTO(arena) struct arena *a = arena_new();
+	struct image_config c;
+	struct jw *w = &l->w;
+	if (image_config_decode(img->config, strlen(img->config), &c, a, &e) < 0 ||
+	    !wanted(l, img, &c))
+		return 0;
+	jw_obj(w);
+	jw_kv_i64(w, "Containers", l->o->users ? l->o->users(l->o->ud, &img->id) : -1);
+	jw_kv_i64(w, "Created", created_of(&c) / NANO);
+	jw_kv_str(w, "Id", img->id.text);
+	jw_key(w, "Labels");
+	if (c.config.labels.n) {
+		jw_obj(w);
+		for (size_t i = 0; i < c.config.labels.n; i++)
+			jw_kv_str(w, c.config.labels.v[i].k, c.config.labels.v[i].v);
+		jw_obj_end(w);
+	} else {
+		jw_null(w);
+	}
+	jw_kv_str(w, "ParentId", or_empty(c.parent));
+	write_refs(w, "RepoDigests", img->digests, img->ndigests);
+	write_refs(w, "RepoTags", img->tags, img->ntags);
+	jw_kv_i64(w, "SharedSize", -1);
+	jw_kv_u64(w, "Size", img->size);
+	jw_kv_u64(w, "VirtualSize", img->size);
+	jw_obj_end(w);
+	return 0;
+}
+
+static int filter_image_time(struct image_service *s, const struct filters *f, const char *name,
+			     int64_t *ret, struct err *e)
+{
+	const struct strs *v = filters_get(f, name);
+	struct digest id;
+	AUTO(store_image) struct store_image *img = NULL;
+	AUTO(arena) struct arena *a = arena_new();
+	struct image_config c;
+	if (!v || !v->n)
+		return 0;
+	if (image_find(s, v->v[0], &id, e) < 0 || store_image_get(s->store, &id, &img, e) < 0 ||
+	    image_config_decode(img->config, strlen(img->config), &c, a, e) < 0)
+		return -1;
+	*ret = created_of(&c);
+	return 0;
+}
+
+int image_list_json(struct image_service *s, const struct image_list *o, struct buf *out,
+		    struct err *e)
+{
+	static const char *const allowed[] = {"dangling", "label",     "label!", "before",
+					      "since",	  "reference", "until",	 NULL};
+	struct lister l = {.s = s, .o = o, .w = JW_INIT(out)};
+	if (o->filters) {
+		const struct strs *until = filters_get(o->filters, "until");
+		if (filters_check(o->filters, allowed, e) < 0 ||
+		    filter_image_time(s, o->filters, "before", &l.before, e) < 0 ||
+		    filter_image_time(s, o->filters, "since", &l.since, e) < 0)
+			return -1;
+		if (until && until->n &&
+		    clock_parse_when(until->v[0], clock_now_ns(), &l.until) < 0)
+			return err_set(e, ERR_INVALID, "invalid filter 'until=%s'", until->v[0]);
+	}
+	jw_arr(&l.w);
+	if (store_image_each(s->store, list_one, &l, e) < 0)
+		return -1;
+	jw_arr_end(&l.w);
+	return out->overflow ? err_set(e, ERR_LIMIT, "the answer is too large") : 0;
+}
+
+/* ---- history ---- */
+
+static uint64_t layer_size(struct image_service *s, const struct store_image *img, size_t i)
+{
+	struct store_layer layer;
+	struct err none = ERR_INIT;
+	if (i >= img->nlayers || store_layer_get(s->store, &img->layers[i], &layer, &none) < 0)
+		return 0;
+	return layer.size;
+}
+
+int image_history_json(struct image_service *s, const char *text, struct buf *out, struct err *e)
+{
+	struct digest id;
+	AUTO(store_image) struct store_image *img = NULL;
+	AUTO(arena) struct arena *a = arena_new();
+	struct image_config c;
+	if (image_find(s, text, &id, e) < 0 || store_image_get(s->store, &id, &img, e) < 0 ||
+	    image_config_decode(img->config, strlen(img->config), &c, a, e) < 0)
+		return -1;
+	struct jw w = JW_INIT(out);
+	const struct image_history *h = c.history.v;
+	size_t layer = 0;
+	for (size_t i = 0; i < c.history.n; i++)
+		layer += !h[i].empty_layer;
+	jw_arr(&w);
+	for (size_t i = c.history.n; i > 0; i--) {
+		int64_t ns = 0;
+		if (h[i - 1].created)
+			clock_parse(h[i - 1].created, &ns);
+		jw_obj(&w);
+		jw_kv_str(&w, "Comment", or_empty(h[i - 1].comment));
+		jw_kv_i64(&w, "Created", ns / NANO);
+		jw_kv_str(&w, "CreatedBy", or_empty(h[i - 1].created_by));
+		jw_kv_str(&w, "Id", i == c.history.n ? img->id.text : "<missing>");
+		jw_kv_u64(&w, "Size", h[i - 1].empty_layer ? 0 : layer_size(s, img, --layer));
+		if (i == c.history.n && img->ntags) {
+			write_refs(&w, "Tags", img->tags, img->ntags);
+		} else {
+			jw_key(&w, "Tags");
+			jw_null(&w);
+		}
+		jw_obj_end(&w);
+	}
+	jw_arr_end(&w);
+	return out->overflow ? err_set(e, ERR_LIMIT, "the answer is too large") : 0;
+}
