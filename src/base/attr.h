@@ -11,7 +11,7 @@
 #define PRINTF_FMT(fmt, args) __attribute__((format(printf, fmt, args)))
 #define NORETURN	      __attribute__((noreturn))
 #define UNUSED		      __attribute__((unused))
-#define CLEANUP(fn)	      __attribute__((cleanup(fn)))
+#define CLEANUP(fn)	      __attribute__((cleanup(fn), unused))
 #define MUST_CHECK	      __attribute__((warn_unused_result))
 
 #define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))

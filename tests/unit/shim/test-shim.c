@@ -204,7 +204,9 @@ static void test_slow_reader(void **state)
 	want = 67108864ULL * 'k' + 'e' + 'n' + 'd';
 	assert_int_equal(bytes, 67108867);
 	assert_int_equal(sum, want);
+#ifndef __SANITIZE_ADDRESS__ /* its shadow memory is not the shim's */
 	assert_true(most > 0 && most < 1500);
+#endif
 	assert_string_equal(rig_wait_done(&r, "gone"), SHIM_REASON_GONE);
 	close(c);
 	rig_wait_exit(&r);
