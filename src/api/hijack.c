@@ -26,7 +26,8 @@ static void on_upgraded(void *cls, struct MHD_Connection *conn, void *con_cls, c
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 		r->hijack(&r->pub, fd, extra, n);
 	}
-	MHD_upgrade_action(urh, MHD_UPGRADE_ACTION_CLOSE);
+	r->urh = urh;
+	list_add_tail(&r->server->upgraded, &r->upgraded);
 }
 
 /* ---- clients without upgrade ---- */

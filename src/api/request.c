@@ -88,7 +88,8 @@ void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 	watch_close(&r->pipe);
 	watch_close(&r->relay);
 	fd_close(&r->pipe_fd);
-	if (!r->server->stopping)
+	/* libmicrohttpd holds its lock when an upgraded connection completes. */
+	if (!r->server->stopping && !r->urh)
 		MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT,
 					  (unsigned)API_IDLE_TIMEOUT);
 	api_drop(&r->pub);
@@ -146,6 +147,7 @@ void request_resume(struct request *r)
 		return;
 	r->suspended = false;
 	MHD_resume_connection(r->conn);
+	server_kick(r->server);
 }
 
 /* ---- body ---- */

@@ -18,6 +18,7 @@ struct api_daemon {
 	struct MHD_Daemon *mhd;
 	uv_poll_t poll;	  /* its epoll descriptor */
 	uv_timer_t timer; /* its next time-out */
+	bool kicked;	  /* something was resumed: run soon */
 };
 
 struct api_server {
@@ -26,6 +27,7 @@ struct api_server {
 	struct api_daemon *daemons;
 	size_t ndaemons;
 	struct list requests; /* struct request */
+	struct list upgraded; /* struct request: libmicrohttpd may forget the socket */
 	size_t connections;
 	size_t handles; /* uv handles not closed yet */
 	bool stopping;
@@ -84,6 +86,8 @@ struct request {
 
 	/* hijack */
 	api_hijack_fn hijack;
+	struct MHD_UpgradeResponseHandle *urh;
+	struct list upgraded;
 	struct watch *relay; /* api_stream_from_fd() */
 };
 
@@ -97,6 +101,9 @@ static inline const struct request *request_of_const(const struct api_request *r
 }
 
 /* server.c */
+/* Run the daemons in the next turn of the loop: libmicrohttpd does not wake an external loop after
+ * a resume. */
+void server_kick(struct api_server *s);
 struct watch *watch_new(struct api_server *s, struct request *r, int fd /* taken */);
 void watch_close(struct watch **w);
 

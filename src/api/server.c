@@ -2,8 +2,8 @@
 /*
  * libmicrohttpd inside the engine's loop. Each listening socket has a daemon without threads; its
  * epoll descriptor is a poll handle, its next time-out a timer, and MHD_run() does the work.
- * Requests that wait for the engine are suspended; resuming one makes the epoll descriptor
- * readable, so nothing here polls.
+ * Requests that wait for the engine are suspended; resuming one arms the timer with 0, so
+ * nothing here polls.
  */
 #include "api/server.h"
 
@@ -72,19 +72,42 @@ static void on_timer(uv_timer_t *t)
 	run_daemon(CONTAINER_OF(t, struct api_daemon, timer));
 }
 
+/* Not inside the upgrade callback: libmicrohttpd holds a lock there that the close wants. */
+static void release_upgraded(struct api_server *s)
+{
+	LIST_FOR_EACH (it, &s->upgraded) {
+		struct request *r = LIST_ENTRY(it, struct request, upgraded);
+		list_del(&r->upgraded);
+		MHD_upgrade_action(r->urh, MHD_UPGRADE_ACTION_CLOSE);
+		server_kick(s);
+	}
+}
+
 static void run_daemon(struct api_daemon *d)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
 	if (d->server->stopping)
 		return;
+	d->kicked = false;
 	MHD_run(d->mhd);
 	if (d->server->stopping)
 		return;
-	if (MHD_get_timeout(d->mhd, &ms) == MHD_YES)
+	release_upgraded(d->server);
+	if (d->kicked)
+		uv_timer_start(&d->timer, on_timer, 0, 0);
+	else if (MHD_get_timeout(d->mhd, &ms) == MHD_YES)
 		uv_timer_start(&d->timer, on_timer, ms, 0);
 	else
 		uv_timer_stop(&d->timer);
+}
+
+void server_kick(struct api_server *s)
+{
+	for (size_t i = 0; i < s->ndaemons && !s->stopping; i++) {
+		s->daemons[i].kicked = true;
+		uv_timer_start(&s->daemons[i].timer, on_timer, 0, 0);
+	}
 }
 
 static void on_epoll(uv_poll_t *p, int status, int events)
@@ -163,6 +186,7 @@ int api_server_start_with(const struct api_config *config, const struct api_rout
 	s->tables = tables;
 	s->config.listen_fds = NULL;
 	list_init(&s->requests);
+	list_init(&s->upgraded);
 	s->daemons = xcalloc(config->nlisten, sizeof *s->daemons);
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < config->nlisten; i++) {
@@ -196,6 +220,7 @@ void api_server_stop(struct api_server *s, void (*stopped)(void *ud), void *ud)
 		api_abort(&r->pub);
 		api_drop(&r->pub);
 	}
+	release_upgraded(s);
 	s->handles++; /* not before this function is done with s */
 	for (size_t i = 0; i < s->ndaemons; i++) {
 		struct api_daemon *d = &s->daemons[i];
