@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the store: the database handle with its statement cache, the folders' descriptors, leases, the trash. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+#define STMT_SLOTS 128 /* power of two, more than twice the number of statements */
+
+struct stmt_slot {
+	const char *sql; /* by address: statements are string literals */
+	sqlite3_stmt *stmt;
+};
+
+struct store {
+	sqlite3 *db;
+	struct stmt_slot stmts[STMT_SLOTS];
+	bool in_tx;   /* store_begin() */
+	char *data, *layers, *containers, *volumes;
+	int data_fd, layers_fd, containers_fd, volumes_fd, blobs_fd, ingest_fd, trash_fd, lock_fd;
+	struct map *ingests; /* digests being downloaded by this process */
+	struct list leases;
+	struct store_repair repair;
+	unsigned serial; /* for names of temporary things */
+};
+
+struct store_lease {
+	struct list entry;
+	struct map *blobs, *chains;
+};
+bool lease_holds_blob(const struct store *s, const char *digest);
+bool lease_holds_chain(const struct store *s, const char *chain);
+
+/* ---- db.c ---- */
+int db_open(struct store *s, struct err *e);
+void db_close(struct store *s);
+int db_fail(struct store *s, struct err *e, const char *what);
+/* A cached statement, reset, with values bound: 's' const char * (NULL is NULL), 'i' int64_t. NULL on failure. */
+sqlite3_stmt *db_bind(struct store *s, struct err *e, const char *sql, const char *types, ...);
+/* The same, run to its end. *ret_changes (NULL allowed): rows changed. */
+int db_run(struct store *s, int *ret_changes, struct err *e, const char *sql, const char *types, ...);
+/* 1: a row, 0: the end (statement reset), -1. */
+int db_step(struct store *s, sqlite3_stmt *st, struct err *e);
+void db_reset(sqlite3_stmt **st);
+#define AUTO_STMT CLEANUP(db_reset)
+const char *db_text(sqlite3_stmt *st, int col); /* "" for NULL */
+
+/* A transaction; durable: the commit reaches the disk before it returns. Inside store_begin() both do nothing. */
+int tx_begin(struct store *s, bool durable, struct err *e);
+int tx_commit(struct store *s, struct err *e);
+void tx_rollback(struct store *s);
+
+/* ---- store.c ---- */
+/* Move dir_fd/name into the trash; absent is fine. */
+int trash_move(struct store *s, int dir_fd, const char *name, struct err *e);
+void store_unique(struct store *s, const char *prefix, char *ret, size_t n);
+bool store_is_hex(const char *s, size_t min, size_t max);
+
+/* ---- repair.c ---- */
+int store_repair_all(struct store *s, struct err *e);
+
+/* ---- gc.c ---- */
+/* Layers nothing needs, only those of `only` (ids, NULL: any): rows deleted inside the caller's transaction, ids appended to *dead. */
+struct id_list {
+	int64_t *v;
+	size_t n, cap;
+};
+void id_list_add(struct id_list *l, int64_t id);
+int gc_dead_layers(struct store *s, const struct id_list *only, struct id_list *dead, uint64_t *freed,
+		   store_digest_fn fn, void *ud, struct err *e);
+int gc_trash_layers(struct store *s, const struct id_list *dead, struct err *e);
+int gc_blob(struct store *s, const char *hex, uint64_t *freed, struct err *e);
