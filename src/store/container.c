@@ -49,19 +49,21 @@ static int top_layer(struct store *s, const struct digest *image, int64_t *ret, 
 
 /* The merged root directory takes owner and mode from the upper one: hand down those of the image.
  */
-static void inherit_root(struct store *s, int upper_parent, int64_t top)
+static int inherit_root(struct store *s, int upper_parent, int64_t top)
 {
 	char path[48];
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%lld/diff", (long long)top);
 	if (!top || fstatat(s->layers_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
+		return 0;
 	if ((st.st_uid || st.st_gid) &&
 	    fchownat(upper_parent, "upper", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
-	if ((st.st_mode & 07777) != 0755)
-		(void)fchmodat(upper_parent, "upper", st.st_mode & 07777, 0);
+		return -errno;
+	if ((st.st_mode & 07777) != 0755 &&
+	    fchmodat(upper_parent, "upper", st.st_mode & 07777, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 static int make_dirs(struct store *s, const char *id, bool snapshot, int64_t top, struct err *e)
@@ -74,8 +76,8 @@ static int make_dirs(struct store *s, const char *id, bool snapshot, int64_t top
 				 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0 || mkdirat(dir, "upper", 0755) < 0 || mkdirat(dir, "work", 0700) < 0)
 		return err_sys(e, -errno, "make the snapshot of container %s", id);
-	inherit_root(s, dir, top);
-	return 0;
+	int rc = inherit_root(s, dir, top);
+	return rc < 0 ? err_sys(e, rc, "set up the root of container %s", id) : 0;
 }
 
 static int insert_rows(struct store *s, const struct store_container *c, bool snapshot, int64_t top,
