@@ -431,6 +431,12 @@ static enum http_data call_data(void *ud, const struct http_response *resp, cons
 	return HTTP_DATA_OK;
 }
 
+static void call_sent(void *ud, uint64_t total)
+{
+	struct registry_call *c = ud;
+	c->q.sent(c->q.ud, total);
+}
+
 static void call_again(void *ud)
 {
 	struct registry_call *c = ud;
@@ -565,11 +571,9 @@ static void call_http(struct registry_call *c)
 				 .body_fd = c->q.body_fd,
 				 .body_size = c->q.body_size,
 				 .data = call_data,
-				 .sent = c->q.sent,
+				 .sent = c->q.sent ? call_sent : NULL,
 				 .done = call_done,
 				 .ud = c};
-	if (c->q.sent)
-		o.sent = NULL;
 	if (http_start(r->service->http, &o, &c->request, &e) < 0)
 		call_finish(c, NULL, &e);
 }

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See parts-priv.h. */
+#include "image/parts-priv.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+void parts_free(struct parts *p)
+{
+	if (!p)
+		return;
+	buf_done(&p->manifest);
+	free(p->layers);
+	free(p);
+}
+
+/* Fill from the manifest as stored; false when something of it is not here. */
+static bool from_stored(struct image_service *s, const struct store_image *img, struct parts *p)
+{
+	struct err none = ERR_INIT;
+	struct oci_manifest m;
+	AUTO(arena) struct arena *a = arena_new();
+	if (!digest_is_set(&img->manifest) ||
+	    store_blob_read(s->store, &img->manifest, &p->manifest, &none) < 0 ||
+	    oci_manifest_decode(buf_text(&p->manifest), p->manifest.n, &m, a, &none) < 0 ||
+	    m.layers.n != img->nlayers)
+		return false;
+	for (size_t i = 0; i < m.layers.n; i++) {
+		const struct oci_descriptor *d = oci_descriptor_at(&m.layers, i);
+		if (digest_parse(d->digest_text, &p->layers[i].digest) < 0 ||
+		    !store_blob_has(s->store, &p->layers[i].digest, &p->layers[i].size))
+			return false;
+	}
+	p->manifest_digest = img->manifest;
+	p->manifest_stored = true;
+	p->media_type = m.media_type && !strcmp(m.media_type, DOCKER_MANIFEST_TYPE)
+				? DOCKER_MANIFEST_TYPE
+				: OCI_MANIFEST_TYPE;
+	return true;
+}
+
+/* Compression by the blob's first bytes. */
+static const char *layer_type(struct image_service *s, const struct digest *d)
+{
+	struct err none = ERR_INIT;
+	unsigned char head[4] = {0};
+	AUTO_FD int fd = FD_NONE;
+	if (store_blob_open(s->store, d, &fd, &none) < 0 || pread(fd, head, sizeof(head), 0) != 4)
+		return OCI_LAYER_TYPE;
+	if (head[0] == 0x1f && head[1] == 0x8b)
+		return OCI_LAYER_TYPE "+gzip";
+	if (!memcmp(head, "\x28\xb5\x2f\xfd", 4))
+		return OCI_LAYER_TYPE "+zstd";
+	return OCI_LAYER_TYPE;
+}
+
+static void write_descriptor(struct jw *w, const char *type, const struct part *p)
+{
+	jw_obj(w);
+	jw_kv_str(w, "mediaType", type);
+	jw_kv_str(w, "digest", p->digest.text);
+	jw_kv_u64(w, "size", p->size);
+	jw_obj_end(w);
+}
+
+static int make_manifest(struct image_service *s, const struct store_image *img, struct parts *p,
+			 struct err *e)
+{
+	buf_reset(&p->manifest);
+	struct jw w = JW_INIT(&p->manifest);
+	jw_obj(&w);
+	jw_kv_i64(&w, "schemaVersion", 2);
+	jw_kv_str(&w, "mediaType", OCI_MANIFEST_TYPE);
+	jw_key(&w, "config");
+	write_descriptor(&w, OCI_CONFIG_TYPE, &p->config);
+	jw_key(&w, "layers");
+	jw_arr(&w);
+	for (size_t i = 0; i < img->nlayers; i++) {
+		struct store_layer layer;
+		if (store_layer_get(s->store, &img->layers[i], &layer, e) < 0)
+			return -1;
+		p->layers[i].digest = layer.blob;
+		if (!digest_is_set(&layer.blob) ||
+		    !store_blob_has(s->store, &layer.blob, &p->layers[i].size))
+			return err_set(e, ERR_NOT_FOUND,
+				       "the content of layer %s is not in the store any more",
+				       layer.diff_id.text);
+		write_descriptor(&w, layer_type(s, &layer.blob), &p->layers[i]);
+	}
+	jw_arr_end(&w);
+	jw_obj_end(&w);
+	digest_of(buf_text(&p->manifest), p->manifest.n, &p->manifest_digest);
+	p->media_type = OCI_MANIFEST_TYPE;
+	p->manifest_stored = false;
+	return 0;
+}
+
+int parts_of(struct image_service *s, const struct store_image *img, struct parts **ret,
+	     struct err *e)
+{
+	AUTO(parts) struct parts *p = NEW(struct parts);
+	p->manifest = BUF_INIT(IMAGE_MANIFEST_MAX);
+	p->layers = xcalloc(img->nlayers + 1, sizeof(*p->layers));
+	p->nlayers = img->nlayers;
+	p->config.digest = img->id;
+	if (!store_blob_has(s->store, &img->id, &p->config.size))
+		return err_set(e, ERR_NOT_FOUND,
+			       "the configuration of image %s is not in the store", img->id.text);
+	if (!from_stored(s, img, p) && make_manifest(s, img, p, e) < 0)
+		return -1;
+	for (size_t i = 0; i < img->nlayers; i++) {
+		struct store_layer layer;
+		if (store_layer_get(s->store, &img->layers[i], &layer, e) < 0)
+			return -1;
+		p->layers[i].diff_id = layer.diff_id;
+	}
+	*ret = TAKE_PTR(p);
+	return 0;
+}
