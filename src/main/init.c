@@ -15,6 +15,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/banned.h"
+
 static void complain(const char *what, const char *name)
 {
 	fprintf(stderr, "coracle-init: %s %s: %s\n", what, name, strerror(errno));
