@@ -5,11 +5,348 @@
 
 #include "base/banned.h"
 
+#define B OPT_BOOL
+#define S OPT_STR
+#define L OPT_LIST
+#define I OPT_INT
+
+#define FORMAT_HELP                                                                                \
+	"Format of the output: 'table', 'table TEMPLATE', 'json', or a Go template for each line"
+#define OPT_FORMAT                                                                                 \
+	{                                                                                          \
+		0, "format", S, NULL, FORMAT_HELP, NULL, 0                                         \
+	}
+#define OPT_TEMPLATE                                                                               \
+	{                                                                                          \
+		'f', "format", S, NULL, "Format of the output: 'json' or a Go template", NULL, 0   \
+	}
+#define OPT_FILTER                                                                                 \
+	{                                                                                          \
+		'f', "filter", L, "filter", "Only what fits these conditions", NULL, 0             \
+	}
+#define OPT_KEYS                                                                                   \
+	{                                                                                          \
+		0, "detach-keys", S, NULL, "Keys that detach from the container", NULL, 0          \
+	}
+#define OPT_SIG_PROXY(flags)                                                                       \
+	{                                                                                          \
+		0, "sig-proxy", B, NULL, "Forward signals to the process", "true", flags           \
+	}
+#define OPT_NO_TRUNC                                                                               \
+	{                                                                                          \
+		0, "no-trunc", B, NULL, "Don't truncate output", NULL, 0                           \
+	}
+
+static const struct opt none[] = {OPT_END};
+static const struct opt ps_options[] = {
+	{'a', "all", B, NULL, "All containers (default: only running ones)", NULL, 0},
+	OPT_FILTER,
+	OPT_FORMAT,
+	{'n', "last", I, NULL, "The last created containers, in any state", "-1", 0},
+	{'l', "latest", B, NULL, "The last created container, in any state", NULL, 0},
+	OPT_NO_TRUNC,
+	{'q', "quiet", B, NULL, "Only container IDs", NULL, 0},
+	{'s', "size", B, NULL, "Sizes of files", NULL, 0},
+	OPT_END,
+};
+static const struct opt exec_options[] = {
+	{'d', "detach", B, NULL, "Run the command in the background", NULL, 0},
+	OPT_KEYS,
+	{'e', "env", L, NULL, "Set environment variables", NULL, 0},
+	{0, "env-file", L, NULL, "Read environment variables from a file", NULL, 0},
+	{'i', "interactive", B, NULL, "Keep STDIN open even if not attached", NULL, 0},
+	{0, "privileged", B, NULL, "Give all privileges to the command", NULL, 0},
+	{'t', "tty", B, NULL, "Allocate a pseudo-TTY", NULL, 0},
+	{'u', "user", S, NULL, "User (name or UID[:group or GID])", NULL, 0},
+	{'w', "workdir", S, NULL, "Working directory in the container", NULL, 0},
+	OPT_END,
+};
+static const struct opt pull_options[] = {
+	{'a', "all-tags", B, NULL, "All tagged images of the repository", NULL, 0},
+	{0, "disable-content-trust", B, NULL, "Skip the check of signatures", "true", 0},
+	{0, "platform", S, NULL, "Platform of the image", NULL, 0},
+	{'q', "quiet", B, NULL, "No progress", NULL, 0},
+	OPT_END,
+};
+static const struct opt images_options[] = {
+	{'a', "all", B, NULL, "All images (default: without intermediate ones)", NULL, 0},
+	{0, "digests", B, NULL, "Show digests", NULL, 0},
+	OPT_FILTER,
+	OPT_FORMAT,
+	OPT_NO_TRUNC,
+	{'q', "quiet", B, NULL, "Only image IDs", NULL, 0},
+	{0, "tree", B, NULL, "Images with their platforms as a tree", NULL,
+	 OPT_UNBUILT | OPT_HIDDEN},
+	OPT_END,
+};
+static const struct opt template_options[] = {OPT_TEMPLATE, OPT_END};
+static const struct opt attach_options[] = {
+	OPT_KEYS,
+	{0, "no-stdin", B, NULL, "Do not attach STDIN", NULL, 0},
+	OPT_SIG_PROXY(0),
+	OPT_END,
+};
+static const struct opt commit_options[] = {
+	{'a', "author", S, NULL, "Author of the image", NULL, 0},
+	{'c', "change", L, NULL, "Apply a Dockerfile instruction", NULL, 0},
+	{'m', "message", S, NULL, "Message of the commit", NULL, 0},
+	{'p', "pause", B, NULL, "Pause the container meanwhile", "true", 0},
+	OPT_END,
+};
+static const struct opt cp_options[] = {
+	{'a', "archive", B, NULL, "Keep owners", NULL, 0},
+	{'L', "follow-link", B, NULL, "Follow a symbolic link at the source", NULL, 0},
+	{'q', "quiet", B, NULL, "No progress", NULL, 0},
+	OPT_END,
+};
+static const struct opt events_options[] = {
+	OPT_FILTER,
+	OPT_FORMAT,
+	{0, "since", S, NULL, "Events since this time", NULL, 0},
+	{0, "until", S, NULL, "Events until this time", NULL, 0},
+	OPT_END,
+};
+static const struct opt output_options[] = {
+	{'o', "output", S, NULL, "Write to a file instead of STDOUT", NULL, 0},
+	OPT_END,
+};
+static const struct opt save_options[] = {
+	{'o', "output", S, NULL, "Write to a file instead of STDOUT", NULL, 0},
+	{0, "platform", S, NULL, "Only this platform", NULL, OPT_UNBUILT},
+	OPT_END,
+};
+static const struct opt history_options[] = {
+	OPT_FORMAT,
+	{'H', "human", B, NULL, "Sizes and dates for people", "true", 0},
+	OPT_NO_TRUNC,
+	{'q', "quiet", B, NULL, "Only image IDs", NULL, 0},
+	OPT_END,
+};
+static const struct opt inspect_options[] = {
+	OPT_TEMPLATE,
+	{'s', "size", B, NULL, "Sizes of files of a container", NULL, 0},
+	{0, "type", S, NULL, "Only objects of this type", NULL, 0},
+	OPT_END,
+};
+static const struct opt container_inspect_options[] = {
+	OPT_TEMPLATE,
+	{'s', "size", B, NULL, "Sizes of files", NULL, 0},
+	OPT_END,
+};
+static const struct opt kill_options[] = {
+	{'s', "signal", S, NULL, "Signal to send", NULL, 0},
+	OPT_END,
+};
+static const struct opt load_options[] = {
+	{'i', "input", S, NULL, "Read a file or a directory instead of STDIN", NULL, 0},
+	{0, "platform", S, NULL, "Only this platform", NULL, OPT_UNBUILT},
+	{'q', "quiet", B, NULL, "No progress", NULL, 0},
+	OPT_END,
+};
+static const struct opt logs_options[] = {
+	{0, "details", B, NULL, "Show extra details of the log", NULL, 0},
+	{'f', "follow", B, NULL, "Follow the output", NULL, 0},
+	{0, "since", S, NULL, "Lines since a time (\"2013-01-02T13:23:37Z\") or before now (\"42m\")",
+	 NULL, 0},
+	{'n', "tail", S, NULL, "Lines from the end", "all", 0},
+	{'t', "timestamps", B, NULL, "Show times", NULL, 0},
+	{0, "until", S, NULL, "Lines until a time (\"2013-01-02T13:23:37Z\") or before now (\"42m\")",
+	 NULL, 0},
+	OPT_END,
+};
+static const struct opt stop_options[] = {
+	{'s', "signal", S, NULL, "Signal to send", NULL, 0},
+	{0, "time", S, NULL, "Seconds until it is killed", NULL, OPT_HIDDEN},
+	{'t', "timeout", I, NULL, "Seconds until it is killed", NULL, 0},
+	OPT_END,
+};
+static const struct opt rm_options[] = {
+	{'f', "force", B, NULL, "Also a running container (by SIGKILL)", NULL, 0},
+	{'l', "link", B, NULL, "Remove the link", NULL, 0},
+	{'v', "volumes", B, NULL, "Also its anonymous volumes", NULL, 0},
+	OPT_END,
+};
+static const struct opt rmi_options[] = {
+	{'f', "force", B, NULL, "Also an image in use", NULL, 0},
+	{0, "no-prune", B, NULL, "Keep untagged parents", NULL, 0},
+	{0, "platform", S, NULL, "Only this platform", NULL, OPT_UNBUILT | OPT_HIDDEN},
+	OPT_END,
+};
+static const struct opt start_options[] = {
+	{'a', "attach", B, NULL, "Attach STDOUT and STDERR and forward signals", NULL, 0},
+	OPT_KEYS,
+	{'i', "interactive", B, NULL, "Attach STDIN", NULL, 0},
+	OPT_SIG_PROXY(OPT_HIDDEN),
+	OPT_END,
+};
+static const struct opt stats_options[] = {
+	{'a', "all", B, NULL, "All containers (default: only running ones)", NULL, 0},
+	OPT_FORMAT,
+	{0, "no-stream", B, NULL, "Only one result", NULL, 0},
+	OPT_NO_TRUNC,
+	OPT_END,
+};
+static const struct opt update_options[] = {
+	{0, "blkio-weight", OPT_UINT16, NULL, "Relative block IO weight (10-1000)", "0", 0},
+	{0, "cpu-period", I, NULL, "CPU period of the CFS scheduler", NULL, 0},
+	{0, "cpu-quota", I, NULL, "CPU quota of the CFS scheduler", NULL, 0},
+	{0, "cpu-rt-period", I, NULL, "Real-time period in microseconds", NULL, OPT_UNBUILT},
+	{0, "cpu-rt-runtime", I, NULL, "Real-time runtime in microseconds", NULL, OPT_UNBUILT},
+	{'c', "cpu-shares", I, NULL, "Relative weight of CPU time", NULL, 0},
+	{0, "cpus", OPT_DECIMAL, NULL, "Number of CPUs", NULL, 0},
+	{0, "cpuset-cpus", S, NULL, "CPUs to run on (0-3, 0,1)", NULL, 0},
+	{0, "cpuset-mems", S, NULL, "Memory nodes to use (0-3, 0,1)", NULL, 0},
+	{'m', "memory", OPT_BYTES, NULL, "Limit of memory", "0", 0},
+	{0, "memory-reservation", OPT_BYTES, NULL, "Soft limit of memory", "0", 0},
+	{0, "memory-swap", OPT_BYTES, NULL, "Limit of memory plus swap, -1 for unlimited swap", "0",
+	 0},
+	{0, "pids-limit", I, NULL, "Limit of processes (-1 for unlimited)", NULL, 0},
+	{0, "restart", S, NULL, "Restart policy", NULL, 0},
+	OPT_END,
+};
+static const struct opt volume_create_options[] = {
+	{'d', "driver", S, NULL, "Driver of the volume", "local", 0},
+	{0, "label", L, NULL, "Set a label", NULL, 0},
+	{0, "name", S, NULL, "Name of the volume", NULL, OPT_HIDDEN},
+	{'o', "opt", L, "map", "Options of the driver", NULL, 0},
+	OPT_END,
+};
+static const struct opt volume_ls_options[] = {
+	OPT_FILTER,
+	OPT_FORMAT,
+	{'q', "quiet", B, NULL, "Only names", NULL, 0},
+	OPT_END,
+};
+static const struct opt network_ls_options[] = {
+	OPT_FILTER,
+	OPT_FORMAT,
+	OPT_NO_TRUNC,
+	{'q', "quiet", B, NULL, "Only network IDs", NULL, 0},
+	OPT_END,
+};
+static const struct opt force_options[] = {
+	{'f', "force", B, NULL, "No error when it does not exist", NULL, 0},
+	OPT_END,
+};
+#define OPT_PRUNE                                                                                  \
+	{0, "filter", L, "filter", "Only what fits these conditions", NULL, 0},                    \
+		{'f', "force", B, NULL, "Do not ask", NULL, 0}, OPT_END
+static const struct opt prune_options[] = {OPT_PRUNE};
+static const struct opt prune_all_options[] = {
+	{'a', "all", B, NULL, "All unused ones", NULL, 0},
+	OPT_PRUNE,
+};
+static const struct opt system_prune_options[] = {
+	{'a', "all", B, NULL, "All unused images, not just dangling ones", NULL, 0},
+	{0, "volumes", B, NULL, "Also anonymous volumes", NULL, 0},
+	OPT_PRUNE,
+};
+static const struct opt df_options[] = {
+	OPT_FORMAT,
+	{'v', "verbose", B, NULL, "Every image, container and volume", NULL, 0},
+	OPT_END,
+};
+
+#define C  "container"
+#define G  GROUP_PLAIN
+#define ID "CONTAINER"
+#define IDS "CONTAINER [CONTAINER...]"
+
 const struct command cli_commands[] = {
-	{"run", "container", "run", NULL, "IMAGE [COMMAND] [ARG...]",
-	 "Create and run a new container from an image", run_options, 1, -1, false, GROUP_COMMON,
+	{"run", C, "run", NULL, "IMAGE [COMMAND] [ARG...]",
+	 "Create a container from an image and run it", run_options, 1, -1, false, GROUP_COMMON,
 	 cmd_run},
-	{"create", "container", "create", NULL, "IMAGE [COMMAND] [ARG...]",
-	 "Create a new container", create_options, 1, -1, false, GROUP_PLAIN, cmd_create},
+	{"exec", C, "exec", NULL, "CONTAINER COMMAND [ARG...]",
+	 "Run a command in a running container", exec_options, 2, -1, false, GROUP_COMMON, cmd_exec},
+	{"ps", C, "ls", "list ps", "", "List containers", ps_options, 0, 0, true, GROUP_COMMON,
+	 cmd_ps},
+	{"pull", "image", "pull", NULL, "NAME[:TAG|@DIGEST]", "Get an image from a registry",
+	 pull_options, 1, 1, true, GROUP_COMMON, cmd_pull},
+	{"images", "image", "ls", "list", "[REPOSITORY[:TAG]]", "List images", images_options, 0, 1,
+	 true, GROUP_COMMON, cmd_images},
+	{"version", NULL, NULL, NULL, "", "Show the versions of client and engine",
+	 template_options, 0, 0, true, GROUP_COMMON, cmd_version},
+	{"info", "system", "info", NULL, "", "Show facts about the engine and its host",
+	 template_options, 0, 0, true, GROUP_COMMON, cmd_info},
+	{"attach", C, "attach", NULL, ID, "Join the streams of a running container", attach_options,
+	 1, 1, true, G, cmd_attach},
+	{"commit", C, "commit", NULL, "CONTAINER [REPOSITORY[:TAG]]",
+	 "Make an image of a container's changes", commit_options, 1, 2, true, G, cmd_commit},
+	{"cp", C, "cp", NULL, "CONTAINER:SRC_PATH DEST_PATH|-",
+	 "Copy files between a container and the host", cp_options, 2, 2, true, G, cmd_cp},
+	{"create", C, "create", NULL, "IMAGE [COMMAND] [ARG...]", "Create a new container",
+	 create_options, 1, -1, false, G, cmd_create},
+	{"diff", C, "diff", NULL, ID, "Show what a container changed in its files", none, 1, 1,
+	 true, G, cmd_diff},
+	{"events", "system", "events", NULL, "", "Show events of the engine as they happen",
+	 events_options, 0, 0, true, G, cmd_events},
+	{"export", C, "export", NULL, ID, "Write a container's files as a tar archive",
+	 output_options, 1, 1, true, G, cmd_export},
+	{"history", "image", "history", NULL, "IMAGE", "Show how an image was made",
+	 history_options, 1, 1, true, G, cmd_history},
+	{"inspect", NULL, NULL, NULL, "NAME|ID [NAME|ID...]", "Show everything about objects",
+	 inspect_options, 1, -1, true, G, cmd_inspect},
+	{NULL, C, "inspect", NULL, IDS, "Show everything about containers",
+	 container_inspect_options, 1, -1, true, G, cmd_container_inspect},
+	{NULL, "image", "inspect", NULL, "IMAGE [IMAGE...]", "Show everything about images",
+	 template_options, 1, -1, true, G, cmd_image_inspect},
+	{"kill", C, "kill", NULL, IDS, "Kill running containers", kill_options, 1, -1, true, G,
+	 cmd_kill},
+	{"load", "image", "load", NULL, "", "Load images from a tar archive or STDIN", load_options,
+	 0, 0, true, G, cmd_load},
+	{"logs", C, "logs", NULL, ID, "Show the output of a container", logs_options, 1, 1, true, G,
+	 cmd_logs},
+	{"pause", C, "pause", NULL, IDS, "Freeze all processes of containers", none, 1, -1, true,
+	 G, cmd_pause},
+	{"port", C, "port", NULL, "CONTAINER [PRIVATE_PORT[/PROTO]]",
+	 "List the published ports of a container", none, 1, 2, true, G, cmd_port},
+	{"rename", C, "rename", NULL, "CONTAINER NEW_NAME", "Rename a container", none, 2, 2, true,
+	 G, cmd_rename},
+	{"restart", C, "restart", NULL, IDS, "Restart containers", stop_options, 1, -1, true, G,
+	 cmd_restart},
+	{"rm", C, "rm", "remove", IDS, "Remove containers", rm_options, 1, -1, true, G, cmd_rm},
+	{"rmi", "image", "rm", "remove", "IMAGE [IMAGE...]", "Remove images", rmi_options, 1, -1,
+	 true, G, cmd_rmi},
+	{"save", "image", "save", NULL, "IMAGE [IMAGE...]",
+	 "Write images to a tar archive (to STDOUT by default)", save_options, 1, -1, true, G,
+	 cmd_save},
+	{"start", C, "start", NULL, IDS, "Start stopped containers", start_options, 1, -1, true, G,
+	 cmd_start},
+	{"stats", C, "stats", NULL, "[CONTAINER...]", "Show the resources containers use",
+	 stats_options, 0, -1, true, G, cmd_stats},
+	{"stop", C, "stop", NULL, IDS, "Stop running containers", stop_options, 1, -1, true, G,
+	 cmd_stop},
+	{"tag", "image", "tag", NULL, "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+	 "Give an image another name", none, 2, 2, true, G, cmd_tag},
+	{"top", C, "top", NULL, "CONTAINER [ps OPTIONS]", "Show the processes of a container", none,
+	 1, -1, false, G, cmd_top},
+	{"unpause", C, "unpause", NULL, IDS, "Thaw all processes of containers", none, 1, -1, true,
+	 G, cmd_unpause},
+	{"update", C, "update", NULL, IDS, "Change the limits of containers", update_options, 1, -1,
+	 true, G, cmd_update},
+	{"wait", C, "wait", NULL, IDS, "Wait until containers stop and print their exit codes",
+	 none, 1, -1, true, G, cmd_wait},
+	{NULL, C, "prune", NULL, "", "Remove all stopped containers", prune_options, 0, 0, true, G,
+	 cmd_container_prune},
+	{NULL, "image", "prune", NULL, "", "Remove unused images", prune_all_options, 0, 0, true, G,
+	 cmd_image_prune},
+	{NULL, "volume", "create", NULL, "[VOLUME]", "Create a volume", volume_create_options, 0, 1,
+	 true, G, cmd_volume_create},
+	{NULL, "volume", "inspect", NULL, "VOLUME [VOLUME...]", "Show everything about volumes",
+	 template_options, 1, -1, true, G, cmd_volume_inspect},
+	{NULL, "volume", "ls", "list", "", "List volumes", volume_ls_options, 0, 0, true, G,
+	 cmd_volume_ls},
+	{NULL, "volume", "prune", NULL, "", "Remove unused volumes", prune_all_options, 0, 0, true,
+	 G, cmd_volume_prune},
+	{NULL, "volume", "rm", "remove", "VOLUME [VOLUME...]", "Remove volumes", force_options, 1,
+	 -1, true, G, cmd_volume_rm},
+	{NULL, "network", "inspect", NULL, "NETWORK [NETWORK...]", "Show everything about networks",
+	 template_options, 1, -1, true, G, cmd_network_inspect},
+	{NULL, "network", "ls", "list", "", "List networks", network_ls_options, 0, 0, true, G,
+	 cmd_network_ls},
+	{NULL, "system", "df", NULL, "", "Show used disk space", df_options, 0, 0, true, G,
+	 cmd_system_df},
+	{NULL, "system", "prune", NULL, "", "Remove unused data", system_prune_options, 0, 0, true,
+	 G, cmd_system_prune},
 	{.run = NULL},
 };

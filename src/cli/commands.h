@@ -8,3 +8,60 @@
 
 COMMAND(run);
 COMMAND(create);
+COMMAND(ps);
+COMMAND(images);
+COMMAND(history);
+COMMAND(rmi);
+COMMAND(tag);
+COMMAND(pull);
+COMMAND(load);
+COMMAND(save);
+
+/* Shared by commands. */
+int upload(struct conn *k, int fd, struct err *e);
+int download(struct cli *c, const char *path, const char *output, struct err *e);
+int load_dir(struct conn *k, const char *path, struct err *e);
+struct list_out;
+int image_rows(struct list_out *l, const struct json *image, bool digests, bool no_trunc,
+	       struct err *e);
+void image_row(const struct json *i, const char *repo, const char *tag, const char *digest,
+	       bool no_trunc, struct buf *out);
+void volume_row(const struct json *v, struct buf *out);
+
+COMMAND(stop);
+COMMAND(restart);
+COMMAND(kill);
+COMMAND(pause);
+COMMAND(unpause);
+COMMAND(rm);
+COMMAND(rename);
+COMMAND(wait);
+COMMAND(update);
+COMMAND(diff);
+COMMAND(commit);
+COMMAND(port);
+COMMAND(export);
+COMMAND(top);
+COMMAND(attach);
+COMMAND(start);
+COMMAND(exec);
+COMMAND(logs);
+COMMAND(inspect);
+COMMAND(container_inspect);
+COMMAND(image_inspect);
+COMMAND(volume_inspect);
+COMMAND(network_inspect);
+COMMAND(volume_create);
+COMMAND(volume_ls);
+COMMAND(volume_rm);
+COMMAND(volume_prune);
+COMMAND(network_ls);
+COMMAND(container_prune);
+COMMAND(image_prune);
+COMMAND(system_prune);
+COMMAND(version);
+COMMAND(info);
+COMMAND(events);
+COMMAND(system_df);
+COMMAND(stats);
+COMMAND(cp);

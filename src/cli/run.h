@@ -55,6 +55,8 @@ int stream_raw_begin(void); /* raw mode of the terminal at stdin */
 void stream_raw_end(void);
 void stream_resize(const struct stream *s);
 int stream_run(struct stream *s, struct err *e);
+/* The body of a plain answer (logs) to stdout and stderr. */
+int stream_copy(struct conn *k, bool tty, struct err *e);
 /* POST that upgrades; body may be NULL. */
 int stream_open(struct cli *c, struct conn *k, const char *path, const char *body, struct err *e);
 

@@ -200,7 +200,8 @@ static int write_vec(struct stream *s, int fd, struct iovec *iov, int n, struct 
 	while (n > 0) {
 		ssize_t w = writev(fd, iov, n);
 		if (w < 0 && errno == EINTR) {
-			handle_signals(s);
+			if (signal_pipe[0] >= 0)
+				handle_signals(s);
 			continue;
 		}
 		if (w < 0 && errno == EAGAIN) { /* somebody made our stdout non-blocking */
@@ -355,4 +356,20 @@ int stream_open(struct cli *c, struct conn *k, const char *path, const char *bod
 	return conn_send(k, "POST", path, "Connection: Upgrade\r\nUpgrade: tcp\r\n",
 			 body ? "application/json" : "text/plain", body, body ? strlen(body) : 0,
 			 e);
+}
+
+int stream_copy(struct conn *k, bool tty, struct err *e)
+{
+	struct stream s = {.attach = k, .tty = tty};
+	struct frames f = {.fd = 1};
+	const char *data;
+	ssize_t n;
+
+	while ((n = conn_read(k, &data, e)) > 0) {
+		/* the view points into the connection's own buffer */
+		char *own = k->buf + (data - k->buf);
+		if (write_output(&s, &f, own, (size_t)n, e) < 0)
+			return -1;
+	}
+	return (int)n;
 }
