@@ -13,7 +13,8 @@ struct layers_want {
 	struct store_lease *lease;
 	const struct objs *descriptors; /* oci_descriptor: digest and size; borrowed until freed */
 	const struct strs *diff_ids;
-	bool quiet; /* no progress lines */
+	bool quiet;   /* no progress lines */
+	bool loading; /* Docker's words of `load` instead of those of `pull` */
 	/* e NULL: all layers are in the store. Runs from the loop, once. */
 	void (*done)(void *ud, const struct err *e);
 	void *ud;

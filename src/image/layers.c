@@ -45,6 +45,11 @@ static void layer_progress(void *ud, const char *status, int64_t current, int64_
 		l->set->fetched = true;
 	if (l->set->want.quiet)
 		return;
+	if (l->set->want.loading) {
+		if (!strcmp(status, "Extracting"))
+			job_progress(l->set->want.job, l->id, "Loading layer", current, total);
+		return;
+	}
 	if (total)
 		job_progress(l->set->want.job, l->id, status, current, total);
 	else
@@ -113,7 +118,7 @@ static void step(struct layers *s)
 			active++;
 		} else if (!l->told_waiting) {
 			l->told_waiting = true;
-			if (!s->want.quiet)
+			if (!s->want.quiet && !s->want.loading)
 				job_line(s->want.job, l->id, "Waiting");
 		}
 	}
@@ -139,9 +144,9 @@ static int prepare(struct layers *s, size_t i, struct err *e)
 	if (store_layer_has(s->want.job->service->store, &l->chain)) {
 		store_lease_layer(s->want.lease, &l->chain);
 		l->state = LAYER_DONE;
-		if (!s->want.quiet)
+		if (!s->want.quiet && !s->want.loading)
 			job_line(s->want.job, l->id, "Already exists");
-	} else if (!s->want.quiet) {
+	} else if (!s->want.quiet && !s->want.loading) {
 		job_line(s->want.job, l->id, "Pulling fs layer");
 	}
 	return 0;

@@ -423,6 +423,7 @@ static int start_image(struct load *l, struct err *e)
 				   .descriptors = &img->layers,
 				   .diff_ids = &l->config.rootfs.diff_ids,
 				   .quiet = l->quiet,
+				   .loading = !l->as_pull,
 				   .done = image_layers_done,
 				   .ud = l};
 	return layers_start(&want, &l->layers, e);
