@@ -42,7 +42,7 @@ static void relay_start(struct request *r, const char *content_type)
 	}
 	shutdown(fds[0], SHUT_WR); /* no input from this client */
 	api_stream_start(&r->pub, 200, content_type);
-	api_stream_from_fd(&r->pub, fds[0]);
+	api_stream_from_fd(&r->pub, fds[0], content_type, NULL);
 	r->hijack(&r->pub, fds[1], "", 0);
 }
 

@@ -99,9 +99,12 @@ void api_stream_end(struct api_request *r);
 typedef void (*api_hijack_fn)(struct api_request *r, int fd, const void *extra, size_t n);
 void api_hijack(struct api_request *r, const char *content_type, api_hijack_fn fn);
 
-/* Copy what fd delivers into the (started) stream until its end, then end the stream. fd is taken;
- * the client's leaving closes it. */
-void api_stream_from_fd(struct api_request *r, int fd);
+/*
+ * Copy what fd delivers into the stream, which starts (200) with the first byte. At the end of fd
+ * on_end runs, or the stream ends when it is NULL. fd is taken; the client's leaving closes it.
+ */
+void api_stream_from_fd(struct api_request *r, int fd, const char *content_type,
+			void (*on_end)(struct api_request *r));
 
 /* ---- shared endings of engine calls: hold the request, call, then api_settle() ---- */
 void api_done_empty(void *ud, const struct err *e);		     /* 204; drops the request */

@@ -89,6 +89,8 @@ struct request {
 	struct MHD_UpgradeResponseHandle *urh;
 	struct list upgraded;
 	struct watch *relay; /* api_stream_from_fd() */
+	const char *relay_type;
+	void (*relay_end)(struct api_request *r);
 };
 
 static inline struct request *request_of(struct api_request *r)

@@ -120,10 +120,14 @@ static void on_relay(uv_poll_t *poll, int status, int events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		api_stream_end(&r->pub);
 		watch_close(&r->relay);
+		if (r->relay_end)
+			r->relay_end(&r->pub);
+		else
+			api_stream_end(&r->pub);
 		return;
 	}
+	api_stream_start(&r->pub, 200, r->relay_type); /* the first time */
 	if (!api_stream_write(&r->pub, data, (size_t)n))
 		uv_poll_stop(poll);
 }
@@ -136,7 +140,8 @@ static void relay_go_on(struct api_request *p)
 		uv_poll_start(&r->relay->poll, UV_READABLE, on_relay);
 }
 
-void api_stream_from_fd(struct api_request *p, int fd)
+void api_stream_from_fd(struct api_request *p, int fd, const char *content_type,
+			void (*on_end)(struct api_request *r))
 {
 	struct request *r = request_of(p);
 
@@ -146,6 +151,8 @@ void api_stream_from_fd(struct api_request *p, int fd)
 		api_abort(p);
 		return;
 	}
+	r->relay_type = content_type;
+	r->relay_end = on_end;
 	p->on_drain = relay_go_on;
 	if (!p->on_gone)
 		p->on_gone = relay_stop;

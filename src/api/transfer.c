@@ -19,7 +19,7 @@
 
 struct transfer {
 	struct image_job *job;
-	int fd; /* save: read end, until the first byte or the end decides about the answer */
+	bool drained, saved; /* save: the pipe ended; the job did */
 };
 
 static void on_progress(void *ud, const struct image_progress *p)
@@ -71,7 +71,6 @@ static struct transfer *transfer_new(struct api_request *r, struct image_job_eve
 {
 	struct transfer *t = arena_alloc(r->arena, sizeof *t);
 
-	t->fd = FD_NONE;
 	r->state = t;
 	r->on_gone = on_gone;
 	*ev = (struct image_job_events){.progress = on_progress, .done = on_done, .ud = r};
@@ -149,19 +148,36 @@ static void load(struct api_request *r)
 	api_settle(r, image_load(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
 }
 
+/* The archive is complete only when the pipe is empty and the job says so: a cut one must not look
+ * whole. */
+static void save_end(struct api_request *r)
+{
+	struct transfer *t = r->state;
+
+	if (!t->drained || !t->saved)
+		return;
+	api_stream_start(r, 200, "application/x-tar");
+	api_stream_end(r);
+}
+
+static void save_drained(struct api_request *r)
+{
+	((struct transfer *)r->state)->drained = true;
+	save_end(r);
+}
+
 static void save_done(void *ud, const char *id, const struct err *e)
 {
 	struct api_request *r = ud;
 	struct transfer *t = r->state;
 
 	t->job = NULL;
-	if (!e && !api_stream_started(r)) {
-		api_stream_start(r, 200, "application/x-tar");
-		api_stream_from_fd(r, TAKE_FD(t->fd));
-	} else if (e && !api_stream_started(r)) {
-		fd_close(&t->fd);
+	t->saved = !e;
+	if (!e) {
+		save_end(r);
+	} else if (!api_stream_started(r)) {
 		api_reply_error(r, e);
-	} else if (e) {
+	} else {
 		log_error("save: %s", e->text);
 		api_abort(r);
 	}
@@ -194,8 +210,7 @@ static void save_refs(struct api_request *r, const char *const *refs, size_t n)
 		api_settle(r, -1, &e);
 		return;
 	}
-	api_stream_start(r, 200, "application/x-tar");
-	api_stream_from_fd(r, fds[0]);
+	api_stream_from_fd(r, fds[0], "application/x-tar", save_drained);
 }
 
 static void save_one(struct api_request *r)
