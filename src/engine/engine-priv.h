@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the engine: its objects and what its files offer each other.
+ *
+ * Life of a container: created -> (starting) -> running <-> paused -> exited -> starting ... -> removed.
+ * The row in the store is written at each of these changes; "starting" and "stopping" exist in memory only.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "engine/engine.h"
+#include "image/image.h"
+#include "runtime/runtime.h"
+#include "spec/oci-config.h"
+#include "store/store.h"
+#include "sys/spawn.h"
+#include "wire/shim-proto.h"
+
+#include <uv.h>
+
+#define ENGINE_TEXT_MAX (4u << 20) /* largest JSON text the engine writes or keeps */
+#define ENGINE_MASKED_MAX 16
+
+struct shim;
+
+/* One resolved mount of a container; kept in its row, shown by inspect. */
+struct mount_point {
+	const char *type; /* bind, volume, tmpfs */
+	const char *name; /* volume */
+	const char *source, *destination, *driver, *mode, *propagation;
+	bool rw, no_copy, anonymous, populated;
+	bool make_source; /* bind: -v makes a missing folder */
+	bool non_recursive;
+	const char *subpath;
+	const char *options; /* tmpfs: comma list */
+};
+extern const struct json_schema mount_point_schema;
+
+/* The `config` text of a container's row. */
+struct container_meta {
+	struct container_config config;
+	struct objs mounts; /* struct mount_point */
+	const char *path;
+	struct strs args;
+	const char *platform;
+};
+extern const struct json_schema container_meta_schema;
+
+/* The `state` text of a container's row. Strings are heap. */
+struct container_state {
+	bool running, paused, restarting, oom_killed, dead, removing;
+	bool manual_stop;     /* stopped by a user: no restart policy until the next start */
+	bool started;         /* ran at least once */
+	int64_t pid, exit_code;
+	const char *error;
+	int64_t started_at, finished_at; /* ns */
+	int64_t restart_count;
+};
+extern const struct json_schema container_state_schema;
+
+struct health_entry {
+	int64_t start, end, exit_code;
+	char *output;
+};
+#define HEALTH_LOG_MAX 5
+
+struct health {
+	uv_timer_t *timer;
+	bool enabled, running; /* a probe is running */
+	const char *status;    /* starting, healthy, unhealthy */
+	int64_t failing;
+	struct health_entry log[HEALTH_LOG_MAX];
+	size_t nlog;
+	char exec_id[ENGINE_ID_MAX];
+	uint64_t generation;
+};
+
+struct container {
+	struct engine *g;
+	char id[ENGINE_ID_MAX];
+	char *name;
+	char *image_id;
+	struct arena *arena; /* meta and host */
+	struct container_meta meta;
+	struct host_config host;
+	struct container_state st;
+	int64_t created;
+	struct list link; /* engine.order, oldest first */
+	struct shim *shim; /* NULL: no connection */
+	struct list hooks;   /* struct exit_hook */
+	struct list waits;   /* struct engine_wait */
+	struct list pending; /* struct pending_attach */
+	/* start in progress */
+	bool starting, adopting;
+	engine_done_fn start_cb;
+	void *start_ud;
+	uv_timer_t *restart_timer;
+	int64_t restart_delay_ns;
+	bool remove_waiting; /* a removal waits for the exit */
+	struct health health;
+};
+
+/* Runs once when the container stopped running (or at once when the engine closes, with e set). */
+typedef void (*exit_hook_fn)(struct container *c, void *ud, const struct err *e);
+struct exit_hook {
+	struct list link;
+	exit_hook_fn fn;
+	void *ud;
+};
+
+struct engine_wait {
+	struct list link;
+	bool removed, next_exit;
+	engine_wait_fn cb;
+	void *ud;
+};
+
+struct pending_attach {
+	struct list link;
+	struct engine_attach o; /* strings and preface are owned */
+};
+
+struct exec {
+	char id[ENGINE_ID_MAX];
+	char cid[ENGINE_ID_MAX];
+	struct arena *arena;
+	struct exec_config config;
+	bool started, running, detach_only;
+	int64_t pid, exit_code;
+	bool has_exit;
+	int64_t finished_at;
+	void (*on_exit)(struct exec *x, void *ud); /* health probes */
+	void *on_exit_ud;
+	engine_done_fn cb;
+	void *ud;
+};
+
+struct event_ring;
+
+struct engine {
+	uv_loop_t *loop;
+	char *data_dir, *run_dir, *program_dir, *host, *shim_path, *init_path, *seccomp_cache;
+	bool debug, trace, closing;
+	struct store *store;
+	struct image_service *images;
+	struct map *by_id, *by_name, *execs;
+	struct list order;
+	struct list subscribers;
+	struct event_ring *ring;
+	struct list logs; /* struct engine_logs */
+	int64_t started_at;
+	uint64_t next_attach;
+	char engine_id[40];
+	bool trash_busy, trash_again;
+	uv_work_t trash_work;
+	bool reap_execs;
+};
+
+/* ---- names.c ---- */
+bool name_is_valid(const char *name);
+void name_random(char *ret, size_t n);
+void id_random(char ret[static ENGINE_ID_MAX]);
+
+/* ---- signals.c ---- */
+/* "TERM", "SIGTERM", "15"; -EINVAL. */
+int signal_parse(const char *text);
+
+/* ---- validate.c: pure checks; warnings go to w (arena strings) ---- */
+struct warnings {
+	struct arena *a;
+	const char *v[32];
+	size_t n;
+};
+void warnings_add(struct warnings *w, const char *text);
+int validate_config(const struct container_config *c, struct err *e);
+int validate_host_config(const struct host_config *h, const struct container_config *c, struct warnings *w, struct err *e);
+int validate_resources(const struct host_config *h, struct warnings *w, struct err *e);
+int validate_networking(const char *json, const char *network_mode, struct err *e);
+int validate_restart_policy(const struct restart_policy *p, bool auto_remove, struct err *e);
+int capability_normalize(const char *name, char ret[static 40]); /* "net_admin" to "CAP_NET_ADMIN"; -EINVAL unknown */
+extern const char *const capability_names[];  /* all known, NULL-terminated */
+/* "seccomp=...": what the options ask for. */
+struct security {
+	const char *seccomp; /* "default", "unconfined" or the JSON text of a profile */
+	bool no_new_privileges;
+	struct strs unmask; /* "ALL" or paths */
+};
+int security_parse(const struct strs *opts, bool privileged, struct security *ret, struct arena *a, struct err *e);
+
+/* ---- merge.c ---- */
+struct image_defaults; /* decoded image config, see merge.c */
+/* Lay the image's config (JSON of the config blob) under c. */
+int merge_image_config(struct container_config *c, const char *image_json, struct arena *a, struct err *e);
+/* Fill HostConfig with what Docker shows for unset fields. */
+void host_config_defaults(struct host_config *h, struct arena *a);
+
+/* ---- mounts.c ---- */
+/* "src:dst[:mode]" of -v. */
+int bind_parse(const char *spec, struct mount_point *ret, struct arena *a, struct err *e);
+/* All mounts of a container from Config.Volumes, Binds, Mounts, VolumesFrom; volumes are created. */
+int mounts_resolve(struct engine *g, const struct container_config *c, const struct host_config *h, struct objs *ret,
+		   struct arena *a, struct err *e);
+/* Anonymous volumes of the container go. */
+void mounts_release(struct container *c, bool remove_anonymous);
+
+int mounts_prepare(struct container *c, const struct store_snapshot *sn, struct err *e); /* copy-up, at create */
+int mounts_sources(struct container *c, struct err *e); /* before each start: sources exist */
+bool tmpfs_option_is_known(const char *option);
+
+/* ---- hostfiles.c ---- */
+void hostfile_hosts(const struct host_config *h, const char *host_text, struct buf *out);
+void hostfile_resolv(const struct host_config *h, const char *host_text, struct buf *out);
+int hostfiles_write(struct container *c, struct err *e);
+
+/* ---- ocispec.c ---- */
+struct ocispec_in {
+	const char *id;
+	const struct container_config *config;
+	const struct host_config *host;
+	const struct objs *mounts; /* struct mount_point */
+	const char *path;
+	const struct strs *args;
+	const char *files_dir; /* hostname, hosts, resolv.conf; NULL: none */
+	const char *shm_dir;   /* folder bound at /dev/shm instead of a tmpfs; NULL: none */
+	const char *net_ns, *pid_ns, *ipc_ns; /* paths for container:ID modes, else NULL */
+	uint16_t console_h, console_w;
+	int cgroup_version;
+};
+int ocispec_build(const struct ocispec_in *in, struct oci_config *ret, struct arena *a, struct err *e);
+void ocispec_resources(const struct host_config *h, struct oci_resources *ret, struct arena *a);
+int ocispec_device_rule(const char *text, struct oci_device_rule *ret, struct arena *a);
+/* Process of an exec. */
+int ocispec_exec(const struct ocispec_in *in, const struct exec_config *x, struct oci_process *ret, struct arena *a,
+		 struct err *e);
+extern const char *const default_masked_paths[], *const default_readonly_paths[];
+
+/* ---- shimconn.c ---- */
+typedef void (*shim_answer_fn)(struct container *c, void *ud, const struct shim_message *m, const struct err *e);
+/* Spawn coracle-shim for the container's run folder. */
+int shim_spawn(struct container *c, struct err *e);
+int shim_connect(struct container *c, struct err *e); /* to the one that listens in the run folder */
+/* fd is borrowed (sent). cb may be NULL; runs with e set when the connection breaks. */
+int shim_call(struct shim *s, const struct shim_request *r, int fd, shim_answer_fn cb, void *ud, struct err *e);
+void shim_drop(struct container *c); /* close the connection; pending answers run with an error */
+/* Watch a child until it ends and reap it. Takes p->pidfd. */
+void process_reap(struct engine *g, struct process *p);
+
+/* ---- engine.c ---- */
+struct container *container_by_id(struct engine *g, const char *id);
+void container_unlink(struct container *c); /* out of the maps, then freed */
+struct container *container_load(struct engine *g, const struct store_container *row, struct err *e);
+int container_save_state(struct container *c, struct err *e);
+void container_save_state_log(struct container *c); /* errors are logged */
+char *container_run_path(const struct container *c, const char *file); /* heap; file may be NULL */
+char *container_data_path(const struct container *c, const char *file);
+void container_set_error(struct container *c, const char *text);
+void engine_trash(struct engine *g);
+uv_timer_t *engine_timer(struct engine *g, uint64_t ms, uv_timer_cb cb, void *ud);
+void engine_timer_free(uv_timer_t **t);
+
+/* ---- life.c ---- */
+void container_on_message(struct container *c, const struct shim_message *m); /* events of its shim */
+void container_on_gone(struct container *c);                                 /* the shim's connection ended */
+void container_exited(struct container *c, int64_t code, bool oom, int64_t finished_at);
+void container_fail_hooks(struct container *c, const struct err *e);
+void exit_hook_add(struct container *c, exit_hook_fn fn, void *ud);
+int container_signal(struct container *c, int signo, engine_done_fn cb, void *ud, struct err *e);
+void container_clean_run(struct container *c);
+void wait_notify(struct container *c, bool removed);
+void restart_cancel(struct container *c);
+
+/* ---- start.c ---- */
+int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e);
+int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a, struct err *e);
+int attach_send(struct container *c, const struct engine_attach *o, struct err *e);
+void pending_free(struct pending_attach *p);
+
+/* ---- recover.c ---- */
+void recover_all(struct engine *g);
+void recover_lost(struct container *c); /* no shim: exit.json or 137, and clean up */
+
+/* ---- events.c ---- */
+void events_init(struct engine *g);
+void events_done(struct engine *g);
+/* key, value pairs end with NULL; labels, image and name are added. */
+void container_event(struct container *c, const char *action, ...) __attribute__((sentinel));
+
+/* ---- exec.c ---- */
+void exec_exited(struct container *c, const char *id, int64_t code);
+void exec_container_gone(struct container *c);
+void exec_free(struct exec *x);
+struct exec *exec_get(struct engine *g, const char *id);
+
+/* ---- health.c ---- */
+void health_start(struct container *c);
+void health_stop(struct container *c);
+void health_write(const struct container *c, struct jw *w); /* State.Health's value */
+
+/* ---- logs.c ---- */
+void logs_container_ended(struct container *c);
+
+/* ---- list.c ---- */
+void container_status_text(const struct container *c, int64_t now, struct buf *out);
+const char *container_status_name(const struct container *c);
+void mounts_write(const struct container *c, struct jw *w);
+void networks_write(const struct container *c, struct jw *w);
