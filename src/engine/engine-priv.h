@@ -303,5 +303,6 @@ void logs_container_ended(struct container *c);
 /* ---- list.c ---- */
 void container_status_text(const struct container *c, int64_t now, struct buf *out);
 const char *container_status_name(const struct container *c);
+void container_size_write(const struct container *c, struct jw *w); /* SizeRw, SizeRootFs */
 void mounts_write(const struct container *c, struct jw *w);
 void networks_write(const struct container *c, struct jw *w);

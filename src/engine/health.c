@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Health checks: a probe runs as an exec every interval; its output is caught through a socket pair. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/engine-priv.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/banned.h"
+
+#define SECOND 1000000000ll
+#define HEALTH_OUTPUT_MAX 4096
+
+struct probe {
+	struct engine *g;
+	char cid[ENGINE_ID_MAX], exec_id[ENGINE_ID_MAX];
+	uint64_t generation;
+	int fd;
+	uv_timer_t *timeout;
+	int64_t start;
+	bool timed_out;
+};
+
+static void schedule(struct container *c);
+
+static int64_t or_default(int64_t v, int64_t d)
+{
+	return v > 0 ? v : d;
+}
+
+static void add_entry(struct health *h, int64_t start, int64_t code, char *output)
+{
+	if (h->nlog == HEALTH_LOG_MAX) {
+		free(h->log[0].output);
+		memmove(&h->log[0], &h->log[1], sizeof(h->log[0]) * (HEALTH_LOG_MAX - 1));
+		h->nlog--;
+	}
+	h->log[h->nlog++] = (struct health_entry){ start, clock_now_ns(), code, output };
+}
+
+static void set_status(struct container *c, const char *status)
+{
+	AUTO_FREE char *action = xasprintf("health_status: %s", status);
+
+	if (strcmp(c->health.status, status) == 0)
+		return;
+	c->health.status = status;
+	container_event(c, action, NULL);
+}
+
+static void probe_result(struct container *c, int64_t start, int64_t code, char *output)
+{
+	const struct healthcheck *hc = c->meta.config.healthcheck;
+	struct health *h = &c->health;
+	bool grace = clock_now_ns() - c->st.started_at < hc->start_period;
+
+	add_entry(h, start, code, output);
+	if (code == 0) {
+		h->failing = 0;
+		set_status(c, "healthy");
+	} else if (!grace || strcmp(h->status, "starting") != 0) {
+		h->failing++;
+		if (h->failing >= or_default(hc->retries, 3))
+			set_status(c, "unhealthy");
+	}
+	schedule(c);
+}
+
+static void probe_free(struct probe *p)
+{
+	engine_timer_free(&p->timeout);
+	fd_close(&p->fd);
+	free(p);
+}
+
+static void probe_exit(struct exec *x, void *ud)
+{
+	struct probe *p = ud;
+	struct container *c = container_by_id(p->g, p->cid);
+	char text[HEALTH_OUTPUT_MAX + 1];
+	ssize_t n = 0;
+
+	if (c && c->health.enabled && c->health.generation == p->generation && !p->timed_out) {
+		size_t have = 0;
+
+		while (have < HEALTH_OUTPUT_MAX && (n = recv(p->fd, text + have, HEALTH_OUTPUT_MAX - have, MSG_DONTWAIT)) > 0)
+			have += (size_t)n;
+		text[have] = '\0';
+		c->health.running = false;
+		probe_result(c, p->start, x->exit_code, xstrdup(text));
+	}
+	probe_free(p);
+}
+
+static void probe_timeout(uv_timer_t *t)
+{
+	struct probe *p = t->data;
+	struct container *c = container_by_id(p->g, p->cid);
+	struct shim_request r = { .op = shim_op_name(SHIM_OP_EXEC_SIGNAL), .id = p->exec_id, .signo = 9 };
+	struct err e = ERR_INIT;
+
+	engine_timer_free(&p->timeout);
+	p->timed_out = true;
+	if (!c || c->health.generation != p->generation)
+		return;
+	if (c->shim)
+		shim_call(c->shim, &r, -1, NULL, NULL, &e);
+	c->health.running = false;
+	probe_result(c, p->start, -1,
+		     xasprintf("Health check exceeded timeout (%llds)",
+			       (long long)(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND) / SECOND)));
+}
+
+static int probe_command(const struct container *c, struct exec_config *x, struct arena *a)
+{
+	const struct strs *t = &c->meta.config.healthcheck->test;
+	const struct strs *shell = &c->meta.config.shell;
+	size_t n = 0;
+
+	x->cmd.v = arena_alloc(a, (t->n + shell->n + 4) * sizeof(char *));
+	if (strcmp(t->v[0], "CMD") == 0) {
+		for (size_t i = 1; i < t->n; i++)
+			x->cmd.v[n++] = t->v[i];
+	} else {
+		for (size_t i = 0; i < shell->n; i++)
+			x->cmd.v[n++] = shell->v[i];
+		if (n == 0) {
+			x->cmd.v[n++] = "/bin/sh";
+			x->cmd.v[n++] = "-c";
+		}
+		if (t->n > 1)
+			x->cmd.v[n++] = t->v[1];
+	}
+	x->cmd.n = n;
+	x->attach_stdout = x->attach_stderr = true;
+	return n > 0 ? 0 : -1;
+}
+
+static void probe_run(uv_timer_t *t)
+{
+	struct container *c = t->data;
+	AUTO(arena) struct arena *a = arena_new();
+	struct exec_config xc = { 0 };
+	struct exec_start xs = { 0 };
+	struct engine_attach at = { .out = true, .err = true, .stream = true };
+	struct err e = ERR_INIT;
+	struct probe *p;
+	struct exec *x;
+	int pair[2];
+
+	engine_timer_free(&c->health.timer);
+	if (c->st.paused) {
+		schedule(c);
+		return;
+	}
+	if (probe_command(c, &xc, a) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	p = NEW(struct probe);
+	*p = (struct probe){ .g = c->g, .generation = c->health.generation, .fd = pair[0], .start = clock_now_ns() };
+	memcpy(p->cid, c->id, sizeof(p->cid));
+	at.fd = pair[1];
+	if (engine_exec_create(c->g, c, &xc, p->exec_id, &e) < 0) {
+		close(pair[1]);
+		probe_free(p);
+		schedule(c);
+		return;
+	}
+	x = exec_get(c->g, p->exec_id);
+	x->on_exit = probe_exit;
+	x->on_exit_ud = p;
+	p->timeout = engine_timer(c->g, (uint64_t)(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND) / 1000000),
+				  probe_timeout, p);
+	c->health.running = true;
+	if (engine_exec_start(c->g, p->exec_id, &xs, &at, NULL, NULL, &e) < 0) {
+		log_warn("container %.12s: health check: %s", c->id, e.text);
+		x->on_exit = NULL;
+		probe_free(p);
+		c->health.running = false;
+		schedule(c);
+	}
+}
+
+static void schedule(struct container *c)
+{
+	const struct healthcheck *hc = c->meta.config.healthcheck;
+	int64_t wait = or_default(hc->interval, 30 * SECOND);
+
+	if (strcmp(c->health.status, "starting") == 0 && clock_now_ns() - c->st.started_at < hc->start_period)
+		wait = or_default(hc->start_interval, 5 * SECOND);
+	engine_timer_free(&c->health.timer);
+	c->health.timer = engine_timer(c->g, (uint64_t)(wait / 1000000), probe_run, c);
+}
+
+void health_start(struct container *c)
+{
+	const struct healthcheck *hc = c->meta.config.healthcheck;
+
+	health_stop(c);
+	if (!hc || hc->test.n == 0 || strcmp(hc->test.v[0], "NONE") == 0)
+		return;
+	c->health.enabled = true;
+	c->health.status = "starting";
+	c->health.failing = 0;
+	schedule(c);
+}
+
+void health_stop(struct container *c)
+{
+	engine_timer_free(&c->health.timer);
+	c->health.generation++;
+	c->health.running = false;
+	if (c->health.enabled && !c->st.running)
+		c->health.status = "unhealthy";
+}
+
+void health_write(const struct container *c, struct jw *w)
+{
+	const struct health *h = &c->health;
+	char when[CLOCK_TEXT_MAX];
+
+	jw_obj(w);
+	jw_kv_str(w, "Status", h->status);
+	jw_kv_i64(w, "FailingStreak", h->failing);
+	jw_key(w, "Log");
+	jw_arr(w);
+	for (size_t i = 0; i < h->nlog; i++) {
+		jw_obj(w);
+		clock_format(h->log[i].start, when);
+		jw_kv_str(w, "Start", when);
+		clock_format(h->log[i].end, when);
+		jw_kv_str(w, "End", when);
+		jw_kv_i64(w, "ExitCode", h->log[i].exit_code);
+		jw_kv_str(w, "Output", h->log[i].output);
+		jw_obj_end(w);
+	}
+	jw_arr_end(w);
+	jw_obj_end(w);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images as the API asks for them: the image service, told which containers use what. */
+#include "engine/engine-priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+static int64_t count_users(void *ud, const struct digest *id)
+{
+	const struct engine *g = ud;
+	int64_t n = 0;
+
+	LIST_FOR_EACH (it, &g->order)
+		n += strcmp(LIST_ENTRY(it, struct container, link)->image_id, id->text) == 0;
+	return n;
+}
+
+static bool find_user(void *ud, const struct digest *id, struct image_user *ret)
+{
+	const struct engine *g = ud;
+	bool found = false;
+
+	LIST_FOR_EACH (it, &g->order) {
+		const struct container *c = LIST_ENTRY(it, struct container, link);
+
+		if (strcmp(c->image_id, id->text) != 0 || (found && !c->st.running))
+			continue;
+		found = true;
+		snprintf(ret->id, sizeof(ret->id), "%s", c->id);
+		ret->running = c->st.running;
+		if (ret->running)
+			break;
+	}
+	return found;
+}
+
+int engine_image_list(struct engine *g, const struct filters *f, bool all, bool shared_size, bool digests, struct buf *out,
+		      struct err *e)
+{
+	struct image_list o = { .all = all, .digests = digests, .shared_size = shared_size, .filters = f,
+				.users = count_users, .ud = g };
+
+	return image_list_json(g->images, &o, out, e);
+}
+
+int engine_image_inspect(struct engine *g, const char *ref, struct buf *out, struct err *e)
+{
+	return image_inspect_json(g->images, ref, out, e);
+}
+
+int engine_image_history(struct engine *g, const char *ref, struct buf *out, struct err *e)
+{
+	return image_history_json(g->images, ref, out, e);
+}
+
+int engine_image_remove(struct engine *g, const char *ref, bool force, bool noprune, struct buf *out, struct err *e)
+{
+	struct image_remove o = { .force = force, .noprune = noprune, .user = find_user, .ud = g };
+	int rc = image_remove(g->images, ref, &o, out, e);
+
+	engine_trash(g);
+	return rc;
+}
+
+int engine_image_tag(struct engine *g, const char *ref, const char *repo, const char *tag, struct err *e)
+{
+	return image_tag(g->images, ref, repo, tag, e);
+}
+
+int engine_image_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e)
+{
+	struct image_remove o = { .user = find_user, .ud = g };
+	int rc = image_prune(g->images, f, &o, out, e);
+
+	engine_trash(g);
+	return rc;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /containers/json: filters, status texts, one summary per container. */
+#include "base/clock.h"
+#include "base/num.h"
+#include "engine/engine-priv.h"
+#include "sys/fs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+const char *container_status_name(const struct container *c)
+{
+	if (c->st.running)
+		return c->st.paused ? "paused" : "running";
+	if (c->st.restarting)
+		return "restarting";
+	if (c->st.removing)
+		return "removing";
+	if (c->st.dead)
+		return "dead";
+	return c->st.started ? "exited" : "created";
+}
+
+static void add_ago(struct buf *out, int64_t ns)
+{
+	char text[64];
+
+	clock_human(MAX(ns, 0), text, sizeof(text));
+	buf_adds(out, text);
+}
+
+void container_status_text(const struct container *c, int64_t now, struct buf *out)
+{
+	const struct container_state *st = &c->st;
+
+	if (st->running) {
+		buf_adds(out, "Up ");
+		add_ago(out, now - st->started_at);
+		if (st->paused)
+			buf_adds(out, " (Paused)");
+		else if (c->health.enabled)
+			buf_addf(out, " (%s%s)", strcmp(c->health.status, "starting") == 0 ? "health: " : "",
+				 c->health.status);
+		return;
+	}
+	if (st->restarting) {
+		buf_addf(out, "Restarting (%lld) ", (long long)st->exit_code);
+		add_ago(out, now - st->finished_at);
+		buf_adds(out, " ago");
+	} else if (st->removing) {
+		buf_adds(out, "Removal In Progress");
+	} else if (st->dead) {
+		buf_adds(out, "Dead");
+	} else if (!st->started || !st->finished_at) {
+		buf_adds(out, "Created");
+	} else {
+		buf_addf(out, "Exited (%lld) ", (long long)st->exit_code);
+		add_ago(out, now - st->finished_at);
+		buf_adds(out, " ago");
+	}
+}
+
+void mounts_write(const struct container *c, struct jw *w)
+{
+	const struct mount_point *m = c->meta.mounts.v;
+
+	jw_arr(w);
+	for (size_t i = 0; i < c->meta.mounts.n; i++) {
+		jw_obj(w);
+		jw_kv_str(w, "Type", m[i].type);
+		if (m[i].name)
+			jw_kv_str(w, "Name", m[i].name);
+		jw_kv_str(w, "Source", m[i].source ? m[i].source : "");
+		jw_kv_str(w, "Destination", m[i].destination);
+		if (m[i].driver)
+			jw_kv_str(w, "Driver", m[i].driver);
+		jw_kv_str(w, "Mode", m[i].mode ? m[i].mode : "");
+		jw_kv_bool(w, "RW", m[i].rw);
+		jw_kv_str(w, "Propagation", m[i].propagation ? m[i].propagation : "");
+		jw_obj_end(w);
+	}
+	jw_arr_end(w);
+}
+
+void networks_write(const struct container *c, struct jw *w)
+{
+	static const char *const texts[] = { "Gateway", "IPAddress", "IPv6Gateway", "GlobalIPv6Address" };
+	const char *mode = c->host.network_mode;
+
+	jw_obj(w);
+	if (strcmp(mode, "none") == 0 || strcmp(mode, "host") == 0) {
+		jw_key(w, mode);
+		jw_obj(w);
+		jw_key(w, "IPAMConfig");
+		jw_null(w);
+		jw_key(w, "Links");
+		jw_null(w);
+		jw_key(w, "Aliases");
+		jw_null(w);
+		jw_kv_str(w, "MacAddress", "");
+		jw_key(w, "DriverOpts");
+		jw_null(w);
+		jw_kv_i64(w, "GwPriority", 0);
+		jw_kv_str(w, "NetworkID", "");
+		jw_kv_str(w, "EndpointID", "");
+		for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+			jw_kv_str(w, texts[i], "");
+		jw_kv_i64(w, "IPPrefixLen", 0);
+		jw_kv_i64(w, "GlobalIPv6PrefixLen", 0);
+		jw_key(w, "DNSNames");
+		jw_null(w);
+		jw_obj_end(w);
+	}
+	jw_obj_end(w);
+}
+
+/* ---- filters ---- */
+
+struct query {
+	struct engine *g;
+	const struct engine_list_options *o;
+	const struct container *before, *since;
+	bool past_since;
+	struct digest ancestors[16];
+	size_t nancestors;
+};
+
+static bool filter_name(const struct filters *f, const char *name)
+{
+	const struct strs *v = filters_get(f, "name");
+
+	for (size_t i = 0; v && i < v->n; i++) {
+		const char *want = v->v[i];
+		bool from = *want == '^', to;
+		size_t n, k = strlen(name);
+
+		if (from)
+			want++;
+		if (*want == '/')
+			want++;
+		n = strlen(want);
+		to = n > 0 && want[n - 1] == '$';
+		n -= to;
+		if (from && to ? k == n && strncmp(name, want, n) == 0
+		    : from     ? strncmp(name, want, n) == 0
+		    : to       ? k >= n && strncmp(name + k - n, want, n) == 0
+			       : strstr(name, want) != NULL)
+			return true;
+	}
+	return !v || v->n == 0;
+}
+
+static bool filter_id(const struct filters *f, const char *id)
+{
+	const struct strs *v = filters_get(f, "id");
+
+	for (size_t i = 0; v && i < v->n; i++)
+		if (strncmp(id, v->v[i], strlen(v->v[i])) == 0)
+			return true;
+	return !v || v->n == 0;
+}
+
+static bool filter_exited(const struct filters *f, const struct container *c)
+{
+	const struct strs *v = filters_get(f, "exited");
+
+	for (size_t i = 0; v && i < v->n; i++) {
+		int64_t code;
+
+		if (num_parse_i64(v->v[i], -1000, 1000, &code) == 0 && code == c->st.exit_code && !c->st.running &&
+		    c->st.started)
+			return true;
+	}
+	return !v || v->n == 0;
+}
+
+static bool filter_volume(const struct filters *f, const struct container *c)
+{
+	const struct strs *v = filters_get(f, "volume");
+	const struct mount_point *m = c->meta.mounts.v;
+
+	for (size_t i = 0; v && i < v->n; i++)
+		for (size_t k = 0; k < c->meta.mounts.n; k++)
+			if ((m[k].name && strcmp(m[k].name, v->v[i]) == 0) || strcmp(m[k].destination, v->v[i]) == 0 ||
+			    (m[k].source && strcmp(m[k].source, v->v[i]) == 0))
+				return true;
+	return !v || v->n == 0;
+}
+
+static bool filter_ancestor(const struct query *q, const struct container *c)
+{
+	const struct strs *v = filters_get(q->o->filters, "ancestor");
+
+	for (size_t i = 0; i < q->nancestors; i++)
+		if (strcmp(q->ancestors[i].text, c->image_id) == 0)
+			return true;
+	return !v || v->n == 0;
+}
+
+static bool matches(const struct query *q, const struct container *c)
+{
+	const struct filters *f = q->o->filters;
+	const char *health = c->health.enabled && c->st.running ? c->health.status : "none";
+
+	return filter_name(f, c->name) && filter_id(f, c->id) && filters_match_labels(f, &c->meta.config.labels) &&
+	       filters_match(f, "status", container_status_name(c)) && filter_exited(f, c) && filter_volume(f, c) &&
+	       filter_ancestor(q, c) && filters_match(f, "network", c->host.network_mode) &&
+	       filters_match(f, "health", health) && !(filters_get(f, "publish") && filters_get(f, "publish")->n > 0);
+}
+
+static int prepare_query(struct query *q, struct err *e)
+{
+	static const char *const allowed[] = { "ancestor", "before",	"exited", "expose",  "health", "id",	 "is-task", "isolation",
+					       "label",	   "label!",	"name",	  "network", "publish", "since", "status",  "volume", NULL };
+	static const char *const states[] = { "created", "dead", "exited", "paused", "removing", "restarting", "running" };
+	const struct filters *f = q->o->filters;
+	const struct strs *v;
+
+	if (filters_check(f, allowed, e) < 0)
+		return -1;
+	v = filters_get(f, "status");
+	for (size_t i = 0; v && i < v->n; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(states) && !known; k++)
+			known = strcmp(states[k], v->v[i]) == 0;
+		if (!known)
+			return err_set(e, ERR_INVALID, "invalid filter 'status=%s'", v->v[i]);
+	}
+	v = filters_get(f, "before");
+	if (v && v->n > 0 && !(q->before = engine_container_get(q->g, v->v[0], e)))
+		return -1;
+	v = filters_get(f, "since");
+	if (v && v->n > 0 && !(q->since = engine_container_get(q->g, v->v[0], e)))
+		return -1;
+	v = filters_get(f, "ancestor");
+	for (size_t i = 0; v && i < v->n && q->nancestors < ARRAY_SIZE(q->ancestors); i++) {
+		struct err ignored = ERR_INIT;
+
+		if (image_find(q->g->images, v->v[i], &q->ancestors[q->nancestors], &ignored) == 0)
+			q->nancestors++;
+	}
+	return 0;
+}
+
+void container_size_write(const struct container *c, struct jw *w)
+{
+	AUTO_FREE char *dir = container_data_path(c, NULL);
+	AUTO_FD int fd = fs_open_dir(dir);
+	AUTO(store_image) struct store_image *img = NULL;
+	struct err e = ERR_INIT;
+	uint64_t bytes = 0, entries = 0;
+	struct digest id;
+
+	if (fd >= 0)
+		fs_disk_usage(fd, "upper", &bytes, &entries);
+	if (digest_parse(c->image_id, &id) == 0)
+		store_image_get(c->g->store, &id, &img, &e);
+	jw_kv_u64(w, "SizeRw", bytes);
+	jw_kv_u64(w, "SizeRootFs", bytes + (img ? img->size : 0));
+}
+
+static void summary(const struct container *c, bool size, int64_t now, struct jw *w)
+{
+	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
+	AUTO_FREE char *name = xasprintf("/%s", c->name);
+
+	jw_obj(w);
+	jw_kv_str(w, "Id", c->id);
+	jw_key(w, "Names");
+	jw_arr(w);
+	jw_str(w, name);
+	jw_arr_end(w);
+	jw_kv_str(w, "Image", c->meta.config.image);
+	jw_kv_str(w, "ImageID", c->image_id);
+	buf_adds(&text, c->meta.path);
+	for (size_t i = 0; i < c->meta.args.n; i++) {
+		bool quote = strpbrk(c->meta.args.v[i], " \t\n") != NULL || !*c->meta.args.v[i];
+
+		buf_addf(&text, quote ? " '%s'" : " %s", c->meta.args.v[i]);
+	}
+	jw_kv_str(w, "Command", buf_text(&text));
+	jw_kv_i64(w, "Created", c->created / 1000000000);
+	jw_key(w, "Ports");
+	jw_arr(w);
+	jw_arr_end(w);
+	if (size)
+		container_size_write(c, w);
+	jw_kv_map(w, "Labels", &c->meta.config.labels);
+	jw_kv_str(w, "State", container_status_name(c));
+	buf_reset(&text);
+	container_status_text(c, now, &text);
+	jw_kv_str(w, "Status", buf_text(&text));
+	jw_key(w, "HostConfig");
+	jw_obj(w);
+	jw_kv_str(w, "NetworkMode", c->host.network_mode);
+	if (c->host.annotations.n > 0)
+		jw_kv_map(w, "Annotations", &c->host.annotations);
+	jw_obj_end(w);
+	jw_key(w, "NetworkSettings");
+	jw_obj(w);
+	jw_key(w, "Networks");
+	networks_write(c, w);
+	jw_obj_end(w);
+	jw_key(w, "Mounts");
+	mounts_write(c, w);
+	jw_obj_end(w);
+}
+
+int engine_container_list(struct engine *g, const struct engine_list_options *o, struct buf *out, struct err *e)
+{
+	struct query q = { .g = g, .o = o };
+	struct jw w = JW_INIT(out);
+	int64_t now = clock_now_ns(), left = o->limit > 0 ? o->limit : INT64_MAX;
+	const struct strs *status = filters_get(o->filters, "status"), *exited = filters_get(o->filters, "exited");
+	bool all = o->all || o->limit > 0 || (status && status->n > 0) || (exited && exited->n > 0);
+	bool below = false;
+
+	if (prepare_query(&q, e) < 0)
+		return -1;
+	jw_arr(&w);
+	/* Newest first. */
+	for (struct list *it = g->order.prev; it != &g->order && left > 0; it = it->prev) {
+		const struct container *c = LIST_ENTRY(it, struct container, link);
+
+		if (c == q.since)
+			break;
+		if (q.before && !below) {
+			below = c == q.before;
+			continue;
+		}
+		if ((!all && !c->st.running && !c->st.restarting) || !matches(&q, c))
+			continue;
+		summary(c, o->size, now, &w);
+		left--;
+	}
+	jw_arr_end(&w);
+	return 0;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looking into running containers: top, stats; and at their changes to the file system. */
+#include "base/clock.h"
+#include "base/num.h"
+#include "engine/engine-priv.h"
+#include "sys/fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "base/banned.h"
+
+#define TOP_PIDS_MAX 4096
+
+static int cgroup_of(const struct container *c, struct runtime_container *ret, struct err *e)
+{
+	const char *parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent : "/coracle";
+	AUTO_FREE char *path = xasprintf("%s/%s", parent, c->id);
+
+	return runtime_adopt((pid_t)c->st.pid, 0, path, ret, e);
+}
+
+/* ---- top ---- */
+
+static const char *next_word(const char *p, struct str *word)
+{
+	while (*p == ' ')
+		p++;
+	word->p = p;
+	while (*p && *p != ' ')
+		p++;
+	word->n = (size_t)(p - word->p);
+	return p;
+}
+
+static bool pid_listed(const pid_t *pids, int n, struct str text)
+{
+	char number[16];
+	uint64_t pid;
+
+	snprintf(number, sizeof(number), "%.*s", (int)MIN(text.n, 15u), text.p);
+	if (num_parse_u64(number, 1, INT32_MAX, &pid) < 0)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (pids[i] == (pid_t)pid)
+			return true;
+	return false;
+}
+
+/* One line of ps: `columns` words, the last one takes the rest. */
+static void write_row(struct jw *w, const char *line, size_t columns)
+{
+	struct str word;
+
+	jw_arr(w);
+	for (size_t i = 0; i < columns; i++) {
+		const char *next = next_word(line, &word);
+
+		if (i + 1 == columns)
+			word.n = strlen(word.p);
+		jw_strn(w, word.p, word.n);
+		line = next;
+	}
+	jw_arr_end(w);
+}
+
+static int write_top(const char *text, const pid_t *pids, int npids, struct buf *out, struct err *e)
+{
+	struct str rest = str_of(text), line, word;
+	size_t columns = 0, pid_column = SIZE_MAX;
+	struct jw w = JW_INIT(out);
+	AUTO(arena) struct arena *a = arena_new();
+	const char *p;
+
+	if (!str_cut(&rest, '\n', &line))
+		return err_set(e, ERR_SYSTEM, "ps printed nothing");
+	jw_obj(&w);
+	jw_key(&w, "Titles");
+	jw_arr(&w);
+	for (p = arena_strndup(a, line.p, line.n);; columns++) {
+		p = next_word(p, &word);
+		if (word.n == 0)
+			break;
+		if (str_eq(word, "PID"))
+			pid_column = columns;
+		jw_strn(&w, word.p, word.n);
+	}
+	jw_arr_end(&w);
+	if (pid_column == SIZE_MAX)
+		return err_set(e, ERR_INVALID, "Couldn't find PID field in ps output");
+	jw_key(&w, "Processes");
+	jw_arr(&w);
+	while (rest.n > 0 && str_cut(&rest, '\n', &line)) {
+		const char *copy = arena_strndup(a, line.p, line.n);
+
+		p = copy;
+		for (size_t i = 0; i <= pid_column; i++)
+			p = next_word(p, &word);
+		if (pid_listed(pids, npids, word))
+			write_row(&w, copy, columns);
+	}
+	jw_arr_end(&w);
+	jw_obj_end(&w);
+	return 0;
+}
+
+static int run_ps(const char *args, struct buf *text, struct err *e)
+{
+	AUTO(arena) struct arena *a = arena_new();
+	struct str rest = str_of(args), word;
+	const char *argv[64] = { "ps" };
+	struct process child = { .pidfd = FD_NONE };
+	int pipes[2], status = 0, rc;
+	size_t n = 1;
+	struct spawn_fd fds[1];
+	struct spawn s = { .path = access("/bin/ps", X_OK) == 0 ? "/bin/ps" : "/usr/bin/ps", .argv = argv, .fds = fds,
+			   .nfds = 1, .die_with_parent = true };
+
+	while (rest.n > 0 && n < ARRAY_SIZE(argv) - 1 && str_cut(&rest, ' ', &word))
+		if (word.n > 0)
+			argv[n++] = arena_strndup(a, word.p, word.n);
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "pipe");
+	fds[0] = (struct spawn_fd){ pipes[1], 1 };
+	rc = spawn_start(&s, &child);
+	close(pipes[1]);
+	if (rc == 0)
+		rc = fs_read_fd(pipes[0], text);
+	close(pipes[0]);
+	if (child.pidfd >= 0) {
+		if (rc < 0)
+			spawn_signal(&child, SIGKILL);
+		spawn_wait(&child, false, &status);
+		fd_close(&child.pidfd);
+	}
+	if (rc < 0)
+		return err_sys(e, rc, "error running ps");
+	return status == 0 ? 0 : err_set(e, ERR_INVALID, "error running ps: exit status %d", status >> 8);
+}
+
+int engine_container_top(struct engine *g, struct container *c, const char *ps_args, engine_json_fn cb, void *ud,
+			 struct err *e)
+{
+	AUTO_BUF struct buf text = BUF_INIT(ENGINE_TEXT_MAX), out = BUF_INIT(ENGINE_TEXT_MAX);
+	struct runtime_container rc = RUNTIME_CONTAINER_INIT;
+	AUTO_FREE pid_t *pids = xcalloc(TOP_PIDS_MAX, sizeof(*pids));
+	int n;
+
+	if (!c->st.running)
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	if (cgroup_of(c, &rc, e) < 0)
+		return -1;
+	n = runtime_pids(&rc, pids, TOP_PIDS_MAX, e);
+	runtime_container_done(&rc);
+	if (n < 0)
+		return -1;
+	n = MIN(n, TOP_PIDS_MAX);
+	if (run_ps(ps_args && *ps_args ? ps_args : "-ef", &text, e) < 0 ||
+	    write_top(buf_text(&text), pids, n, &out, e) < 0)
+		return -1;
+	container_event(c, "top", NULL);
+	cb(ud, buf_text(&out), NULL);
+	return 0;
+}
+
+/* ---- stats ---- */
+
+static uint64_t system_cpu_ns(void)
+{
+	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
+	struct str rest, word;
+	uint64_t sum = 0, v;
+	long hz = sysconf(_SC_CLK_TCK);
+
+	if (fs_read_path("/proc/stat", &text) < 0)
+		return 0;
+	rest = str_of(buf_text(&text));
+	str_cut(&rest, '\n', &word);
+	rest = word;
+	str_cut(&rest, ' ', &word);
+	for (int i = 0; i < 8 && rest.n > 0 && str_cut(&rest, ' ', &word);) {
+		char number[32];
+
+		if (word.n == 0)
+			continue;
+		snprintf(number, sizeof(number), "%.*s", (int)MIN(word.n, 31u), word.p);
+		if (num_parse_u64(number, 0, UINT64_MAX, &v) == 0)
+			sum += v;
+		i++;
+	}
+	return sum * (1000000000ull / (uint64_t)(hz > 0 ? hz : 100));
+}
+
+static void write_cpu(struct jw *w, const char *key, const struct engine_stats *s, const struct runtime_stats *r)
+{
+	jw_key(w, key);
+	jw_obj(w);
+	jw_key(w, "cpu_usage");
+	jw_obj(w);
+	jw_kv_u64(w, "total_usage", s->cpu_total);
+	jw_kv_u64(w, "usage_in_kernelmode", s->cpu_kernel);
+	jw_kv_u64(w, "usage_in_usermode", s->cpu_user);
+	jw_obj_end(w);
+	if (s->cpu_system)
+		jw_kv_u64(w, "system_cpu_usage", s->cpu_system);
+	if (s->online)
+		jw_kv_u64(w, "online_cpus", s->online);
+	jw_key(w, "throttling_data");
+	jw_obj(w);
+	jw_kv_u64(w, "periods", r ? r->throttle_periods : 0);
+	jw_kv_u64(w, "throttled_periods", r ? r->throttled_periods : 0);
+	jw_kv_u64(w, "throttled_time", r ? r->throttled_ns : 0);
+	jw_obj_end(w);
+	jw_obj_end(w);
+}
+
+static void blkio_row(struct jw *w, const struct runtime_blkio *b, const char *op, uint64_t v)
+{
+	jw_obj(w);
+	jw_kv_u64(w, "major", b->major);
+	jw_kv_u64(w, "minor", b->minor);
+	jw_kv_str(w, "op", op);
+	jw_kv_u64(w, "value", v);
+	jw_obj_end(w);
+}
+
+static void write_blkio(struct jw *w, const struct runtime_stats *r)
+{
+	static const char *const nulls[] = { "io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive",
+					     "io_merged_recursive", "io_time_recursive", "sectors_recursive" };
+
+	jw_key(w, "blkio_stats");
+	jw_obj(w);
+	for (int part = 0; part < 2; part++) {
+		jw_key(w, part ? "io_serviced_recursive" : "io_service_bytes_recursive");
+		jw_arr(w);
+		for (size_t i = 0; i < r->nblkio; i++) {
+			blkio_row(w, &r->blkio[i], "read", part ? r->blkio[i].reads : r->blkio[i].read_bytes);
+			blkio_row(w, &r->blkio[i], "write", part ? r->blkio[i].writes : r->blkio[i].write_bytes);
+		}
+		jw_arr_end(w);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(nulls); i++) {
+		jw_key(w, nulls[i]);
+		jw_null(w);
+	}
+	jw_obj_end(w);
+}
+
+static void write_memory(struct jw *w, const struct runtime_stats *r)
+{
+	uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	jw_key(w, "memory_stats");
+	jw_obj(w);
+	jw_kv_u64(w, "usage", r->mem_usage);
+	if (!r->cgroup_v2)
+		jw_kv_u64(w, "max_usage", r->mem_max_usage);
+	jw_key(w, "stats");
+	jw_obj(w);
+	jw_kv_u64(w, r->cgroup_v2 ? "inactive_file" : "total_inactive_file", r->mem_inactive_file);
+	jw_kv_u64(w, r->cgroup_v2 ? "file" : "cache", r->mem_cache);
+	jw_kv_u64(w, r->cgroup_v2 ? "anon" : "rss", r->mem_rss);
+	jw_kv_u64(w, "pgfault", r->mem_pgfault);
+	jw_kv_u64(w, "pgmajfault", r->mem_pgmajfault);
+	jw_obj_end(w);
+	jw_kv_u64(w, "limit", MIN(r->mem_limit, total));
+	jw_obj_end(w);
+}
+
+int engine_container_stats(struct engine *g, struct container *c, struct engine_stats *previous, struct buf *out,
+			   struct err *e)
+{
+	struct runtime_container rc = RUNTIME_CONTAINER_INIT;
+	struct runtime_stats r = { 0 };
+	struct engine_stats now = { .read_ns = clock_now_ns() };
+	struct jw w = JW_INIT(out);
+	AUTO_FREE char *name = xasprintf("/%s", c->name);
+	char when[CLOCK_TEXT_MAX];
+
+	if (c->st.running) {
+		int res = cgroup_of(c, &rc, e) < 0 ? -1 : runtime_stats(&rc, &r, e);
+
+		runtime_container_done(&rc);
+		if (res < 0)
+			return -1;
+		now.cpu_total = r.cpu_total_ns;
+		now.cpu_user = r.cpu_user_ns;
+		now.cpu_kernel = r.cpu_system_ns;
+		now.cpu_system = system_cpu_ns();
+		now.online = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	}
+	jw_obj(&w);
+	jw_kv_str(&w, "name", name);
+	jw_kv_str(&w, "id", c->id);
+	clock_format(c->st.running ? now.read_ns : 0, when);
+	jw_kv_str(&w, "read", when);
+	clock_format(previous ? previous->read_ns : 0, when);
+	jw_kv_str(&w, "preread", when);
+	jw_key(&w, "pids_stats");
+	jw_obj(&w);
+	if (c->st.running) {
+		jw_kv_u64(&w, "current", r.pids_current);
+		jw_kv_u64(&w, "limit", r.pids_limit ? r.pids_limit : UINT64_MAX);
+	}
+	jw_obj_end(&w);
+	write_blkio(&w, &r);
+	jw_kv_i64(&w, "num_procs", 0);
+	jw_key(&w, "storage_stats");
+	jw_raw(&w, "{}");
+	write_cpu(&w, "cpu_stats", &now, &r);
+	write_cpu(&w, "precpu_stats", previous ? previous : &(struct engine_stats){ 0 }, NULL);
+	if (c->st.running) {
+		write_memory(&w, &r);
+	} else {
+		jw_key(&w, "memory_stats");
+		jw_raw(&w, "{}");
+	}
+	jw_obj_end(&w);
+	if (previous)
+		*previous = now;
+	return 0;
+}
+
+/* ---- diff ---- */
+
+struct changes {
+	const struct store_snapshot *sn;
+	struct jw w;
+	size_t n;
+	struct arena *a;
+};
+
+static bool in_layers(const struct changes *ch, const char *path)
+{
+	for (size_t i = 0; i < ch->sn->nlower; i++) {
+		AUTO_FREE char *p = xasprintf("%s/%s%s", ch->sn->layers_dir, ch->sn->lower[i], path);
+		struct stat st;
+
+		if (lstat(p, &st) == 0)
+			return !(S_ISCHR(st.st_mode) && st.st_rdev == 0);
+	}
+	return false;
+}
+
+static void change_add(struct changes *ch, const char *path, int kind)
+{
+	if (ch->n++ == 0)
+		jw_arr(&ch->w);
+	jw_obj(&ch->w);
+	jw_kv_str(&ch->w, "Path", path);
+	jw_kv_i64(&ch->w, "Kind", kind);
+	jw_obj_end(&ch->w);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void walk_changes(struct changes *ch, const char *upper, const char *rel, int depth)
+{
+	AUTO_FREE char *dir = xasprintf("%s%s", upper, rel);
+	struct dirent **list = NULL;
+	int n = depth < 64 ? scandir(dir, &list, NULL, by_name) : 0;
+
+	for (int i = 0; i < n; i++) {
+		AUTO_FREE struct dirent *ent = list[i];
+		AUTO_FREE char *path = NULL;
+		AUTO_FREE char *full = NULL;
+		struct stat st;
+
+		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
+			continue;
+		path = xasprintf("%s/%s", rel, ent->d_name);
+		full = xasprintf("%s%s", upper, path);
+		if (lstat(full, &st) < 0)
+			continue;
+		if (S_ISCHR(st.st_mode) && st.st_rdev == 0) {
+			change_add(ch, path, 2);
+			continue;
+		}
+		change_add(ch, path, in_layers(ch, path) ? 0 : 1);
+		if (S_ISDIR(st.st_mode))
+			walk_changes(ch, upper, path, depth + 1);
+	}
+	free(list);
+}
+
+int engine_container_changes(struct engine *g, struct container *c, struct buf *out, struct err *e)
+{
+	AUTO(store_snapshot) struct store_snapshot *sn = NULL;
+	struct changes ch = { .w = JW_INIT(out) };
+
+	if (store_snapshot_get(g->store, c->id, &sn, e) < 0)
+		return -1;
+	ch.sn = sn;
+	walk_changes(&ch, sn->upper, "", 0);
+	if (ch.n == 0)
+		jw_null(&ch.w);
+	else
+		jw_arr_end(&ch.w);
+	return 0;
+}

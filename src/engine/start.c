@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a container: files in its run folder, a shim, the clients that attached before, "start". Nothing waits:
+ * the shim's answer continues in start_answered(). A failed start leaves the container as it was, with exit code and text.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "engine/engine-priv.h"
+#include "sys/fs.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/banned.h"
+
+void pending_free(struct pending_attach *p)
+{
+	fd_close(&p->o.fd);
+	free((void *)(uintptr_t)p->o.detach_keys);
+	free((void *)(uintptr_t)p->o.preface);
+	free(p);
+}
+
+static void drop_pending(struct container *c)
+{
+	LIST_FOR_EACH (it, &c->pending) {
+		list_del(it);
+		pending_free(LIST_ENTRY(it, struct pending_attach, link));
+	}
+}
+
+int attach_send(struct container *c, const struct engine_attach *o, struct err *e)
+{
+	AUTO_BUF struct buf preface = BUF_INIT(SHIM_MSG_MAX);
+	struct shim_request r = { .op = shim_op_name(SHIM_OP_ATTACH) };
+	char id[32];
+
+	snprintf(id, sizeof(id), "a%llu", (unsigned long long)++c->g->next_attach);
+	r.id = id;
+	r.want_stdin = o->in && c->meta.config.open_stdin;
+	r.want_stdout = o->out;
+	r.want_stderr = o->err;
+	r.mux = o->mux && !c->meta.config.tty;
+	if (c->meta.config.tty)
+		r.detach_keys = o->detach_keys ? o->detach_keys : "";
+	if (o->preface_n > 0) {
+		base64_encode(o->preface, o->preface_n, &preface);
+		r.preface = buf_text(&preface);
+	}
+	return shim_call(c->shim, &r, o->fd, NULL, NULL, e);
+}
+
+int engine_attach_check(struct engine *g, struct container *c, const struct engine_attach *o, struct err *e)
+{
+	struct detach_keys keys;
+
+	if (o->detach_keys && *o->detach_keys && detach_keys_parse(o->detach_keys, &keys) < 0)
+		return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided", o->detach_keys);
+	if (c->st.paused)
+		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before attach", c->id);
+	if (c->st.restarting)
+		return err_set(e, ERR_CONFLICT, "container %s is restarting, wait until the container is running", c->id);
+	return 0;
+}
+
+static void attach_logs(struct container *c, const struct engine_attach *o)
+{
+	struct engine_logs_options lo = { .out = o->out, .err = o->err, .mux = o->mux && !c->meta.config.tty, .tail = -1 };
+	AUTO_BUF struct buf out = BUF_INIT(1 << 20);
+	struct engine_logs *l = NULL;
+	struct err e = ERR_INIT;
+
+	if (engine_logs_open(c->g, c, &lo, NULL, NULL, &l, &e) < 0)
+		return;
+	/* The socket is blocking here: a slow client of attach with logs holds its own 1 MiB at most. */
+	while (engine_logs_read(l, &out) == ENGINE_LOGS_MORE) {
+		if (fs_write_all(o->fd, out.p, out.n) < 0)
+			break;
+		buf_reset(&out);
+	}
+	if (out.n > 0)
+		fs_write_all(o->fd, out.p, out.n);
+	engine_logs_close(l);
+}
+
+int engine_container_attach(struct engine *g, struct container *c, const struct engine_attach *o, struct err *e)
+{
+	struct pending_attach *p;
+	int fd = o->fd, rc;
+
+	if (engine_attach_check(g, c, o, e) < 0) {
+		fd_close(&fd);
+		return -1;
+	}
+	container_event(c, "attach", NULL);
+	if (o->logs)
+		attach_logs(c, o);
+	if (!o->stream) {
+		fd_close(&fd);
+		return 0;
+	}
+	if (c->st.running && c->shim) {
+		rc = attach_send(c, o, e);
+		fd_close(&fd);
+		return rc;
+	}
+	p = NEW(struct pending_attach);
+	p->o = *o;
+	p->o.detach_keys = xstrdup(o->detach_keys);
+	p->o.preface = NULL;
+	if (o->preface_n > 0) {
+		void *copy = xmalloc(o->preface_n);
+
+		memcpy(copy, o->preface, o->preface_n);
+		p->o.preface = copy;
+	}
+	list_add_tail(&c->pending, &p->link);
+	return 0;
+}
+
+/* ---- files of a run ---- */
+
+static int put_file(int dir, const char *name, const char *text, size_t n, struct err *e)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int rc;
+
+	if (fd < 0)
+		return err_sys(e, -errno, "write %s", name);
+	rc = fs_write_all(fd, text, n);
+	fd_close(&fd);
+	return rc < 0 ? err_sys(e, rc, "write %s", name) : 0;
+}
+
+static int peer_namespace(struct engine *g, const char *mode, const char *ns, const char **ret, struct arena *a,
+			  struct container **ret_peer, struct err *e)
+{
+	struct container *peer;
+
+	if (!mode || !str_starts(mode, "container:"))
+		return 0;
+	peer = engine_container_get(g, mode + strlen("container:"), e);
+	if (!peer)
+		return -1;
+	if (!peer->st.running)
+		return err_set(e, ERR_CONFLICT, "cannot join %s namespace of a non running container: container %s is %s", ns,
+			       peer->id, container_status_name(peer));
+	*ret = arena_printf(a, "/proc/%lld/ns/%s", (long long)peer->st.pid, ns);
+	if (ret_peer)
+		*ret_peer = peer;
+	return 0;
+}
+
+int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a, struct err *e)
+{
+	struct ocispec_in in = { .id = c->id,
+				 .config = &c->meta.config,
+				 .host = &c->host,
+				 .mounts = &c->meta.mounts,
+				 .path = c->meta.path,
+				 .args = &c->meta.args };
+	AUTO_FREE char *files = container_data_path(c, NULL);
+	struct container *peer = NULL;
+
+	in.files_dir = arena_strdup(a, files);
+	in.cgroup_version = runtime_cgroup_version();
+	if (c->meta.config.tty)
+		console_size_parse(c->host.console_size, &in.console_h, &in.console_w);
+	if (peer_namespace(c->g, c->host.network_mode, "net", &in.net_ns, a, NULL, e) < 0 ||
+	    peer_namespace(c->g, c->host.pid_mode, "pid", &in.pid_ns, a, NULL, e) < 0 ||
+	    peer_namespace(c->g, c->host.ipc_mode, "ipc", &in.ipc_ns, a, &peer, e) < 0)
+		return -1;
+	if (!peer && strcmp(c->host.ipc_mode, "shareable") == 0)
+		peer = c;
+	if (peer && strcmp(peer->host.ipc_mode, "shareable") == 0) {
+		AUTO_FREE char *shm = container_run_path(peer, "shm");
+
+		if (mkdir(shm, 01777) < 0 && errno != EEXIST)
+			return err_sys(e, -errno, "create %s", shm);
+		chmod(shm, 01777);
+		in.shm_dir = arena_strdup(a, shm);
+	}
+	*ret = in;
+	return 0;
+}
+
+static int64_t log_option(const struct container *c, const char *key, int64_t otherwise)
+{
+	const char *v = strmap_get(&c->host.log_config.config, key);
+	int64_t n = otherwise;
+
+	if (v && strcmp(key, "max-size") == 0 && num_parse_bytes(v, &n) < 0)
+		return otherwise;
+	if (v && strcmp(key, "max-file") == 0 && num_parse_i64(v, 1, 1000, &n) < 0)
+		return otherwise;
+	return n;
+}
+
+static int write_shim_json(struct container *c, int dir, const struct store_snapshot *sn, struct arena *a, struct err *e)
+{
+	AUTO_BUF struct buf text = BUF_INIT(ENGINE_TEXT_MAX);
+	struct jw w = JW_INIT(&text);
+	struct security sec;
+	struct shim_config s = { .id = c->id,
+				 .tty = c->meta.config.tty,
+				 .open_stdin = c->meta.config.open_stdin,
+				 .stdin_once = c->meta.config.stdin_once,
+				 .trace = c->g->trace };
+	AUTO_FREE char *log_path = xasprintf("%s/%s/%s-json.log", store_containers_dir(c->g->store), c->id, c->id);
+	AUTO_FREE char *profile = container_run_path(c, "seccomp.json");
+
+	if (security_parse(&c->host.security_opt, c->host.privileged, &sec, a, e) < 0)
+		return -1;
+	s.log.driver = c->host.log_config.type;
+	if (strcmp(s.log.driver, "none") != 0)
+		s.log.path = log_path;
+	s.log.max_size = log_option(c, "max-size", -1);
+	s.log.max_file = log_option(c, "max-file", 1);
+	s.rootfs.layers_dir = sn->layers_dir;
+	s.rootfs.lower = (struct strs){ .v = sn->lower, .n = sn->nlower, .set = true };
+	s.rootfs.upper = sn->upper;
+	s.rootfs.work = sn->work;
+	s.rootfs.readonly = c->host.readonly_rootfs;
+	s.seccomp.profile = sec.seccomp;
+	s.seccomp.cache_dir = c->g->seccomp_cache;
+	if (sec.seccomp[0] == '{') {
+		if (put_file(dir, "seccomp.json", sec.seccomp, strlen(sec.seccomp), e) < 0)
+			return -1;
+		s.seccomp.profile = profile;
+	}
+	s.cgroup_parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent : NULL;
+	s.init_path = c->host.init > 0 ? c->g->init_path : NULL;
+	json_encode(&w, &shim_config_schema, &s);
+	return put_file(dir, SHIM_CONFIG_FILE, text.p, text.n, e);
+}
+
+static int prepare(struct container *c, struct err *e)
+{
+	AUTO(arena) struct arena *a = arena_new();
+	AUTO(store_snapshot) struct store_snapshot *sn = NULL;
+	AUTO_FREE char *path = container_run_path(c, NULL);
+	AUTO_BUF struct buf text = BUF_INIT(ENGINE_TEXT_MAX);
+	AUTO_FD int dir = FD_NONE;
+	struct jw w = JW_INIT(&text);
+	struct ocispec_in in;
+	struct oci_config config;
+
+	if (store_snapshot_get(c->g->store, c->id, &sn, e) < 0)
+		return -1;
+	if (mkdir(path, 0711) < 0 && errno != EEXIST)
+		return err_sys(e, -errno, "create %s", path);
+	dir = fs_open_dir(path);
+	if (dir < 0)
+		return err_sys(e, dir, "open %s", path);
+	unlinkat(dir, SHIM_EXIT_FILE, 0);
+	if (mounts_sources(c, e) < 0 || hostfiles_write(c, e) < 0 || container_spec_input(c, &in, a, e) < 0 ||
+	    ocispec_build(&in, &config, a, e) < 0)
+		return -1;
+	json_encode(&w, &oci_config_schema, &config);
+	if (text.overflow)
+		return err_set(e, ERR_LIMIT, "the container's configuration is too large");
+	if (put_file(dir, SHIM_BUNDLE_FILE, text.p, text.n, e) < 0 || write_shim_json(c, dir, sn, a, e) < 0)
+		return -1;
+	trace_point("start: files written");
+	return 0;
+}
+
+/* ---- start ---- */
+
+static void start_done(struct container *c, const struct err *e)
+{
+	engine_done_fn cb = TAKE_PTR(c->start_cb);
+	void *ud = c->start_ud;
+
+	c->starting = false;
+	if (cb)
+		cb(ud, e);
+}
+
+static void start_failed(struct container *c, struct err *e)
+{
+	char id[ENGINE_ID_MAX];
+	struct engine *g = c->g;
+
+	snprintf(id, sizeof(id), "%s", c->id);
+	c->st.exit_code = e->kind == ERR_NO_PROGRAM ? 127 : e->kind == ERR_NOT_EXECUTABLE ? 126 : 128;
+	c->st.running = c->st.restarting = false;
+	c->st.pid = 0;
+	container_set_error(c, e->text);
+	if (c->shim) {
+		struct shim_request quit = { .op = shim_op_name(SHIM_OP_QUIT) };
+		struct err ignored = ERR_INIT;
+
+		shim_call(c->shim, &quit, -1, NULL, NULL, &ignored);
+		shim_drop(c);
+	}
+	drop_pending(c);
+	container_clean_run(c);
+	container_save_state_log(c);
+	start_done(c, e);
+	c = container_by_id(g, id);
+	if (c && !g->closing && c->host.auto_remove && !c->st.removing) {
+		struct err ignored = ERR_INIT;
+
+		engine_container_remove(g, c, true, true, false, NULL, NULL, &ignored);
+	} else if (c && !g->closing) {
+		wait_notify(c, false);
+	}
+}
+
+static void start_answered(struct container *c, void *ud, const struct shim_message *m, const struct err *e)
+{
+	trace_point("start: shim answered");
+	if (e) {
+		struct err wrapped = *e;
+
+		err_set(&wrapped, e->kind,
+			"failed to create task for container: failed to create shim task: OCI runtime create failed: %.1500s: "
+			"unknown",
+			e->text);
+		start_failed(c, &wrapped);
+		return;
+	}
+	c->st.running = c->st.started = true;
+	c->st.restarting = c->st.paused = c->st.oom_killed = c->st.dead = c->st.manual_stop = false;
+	c->st.pid = m->pid;
+	c->st.exit_code = 0;
+	c->st.started_at = m->started_at ? m->started_at : clock_now_ns();
+
+	container_set_error(c, NULL);
+	container_save_state_log(c);
+	container_event(c, "start", NULL);
+	health_start(c);
+	start_done(c, NULL);
+}
+
+int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e)
+{
+	struct shim_request r = { .op = shim_op_name(SHIM_OP_START) };
+	uint16_t h = 0, w = 0;
+
+	trace_point("start: begin");
+	c->starting = true;
+	c->start_cb = NULL;
+	if (prepare(c, e) < 0 || shim_spawn(c, e) < 0) {
+		c->start_cb = cb;
+		c->start_ud = ud;
+		start_failed(c, e);
+		return 0;
+	}
+	trace_point("start: shim spawned");
+	c->start_cb = cb;
+	c->start_ud = ud;
+	LIST_FOR_EACH (it, &c->pending) {
+		struct pending_attach *p = LIST_ENTRY(it, struct pending_attach, link);
+		struct err ignored = ERR_INIT;
+
+		list_del(it);
+		if (attach_send(c, &p->o, &ignored) < 0)
+			log_warn("container %.12s: cannot hand over a client: %s", c->id, ignored.text);
+		pending_free(p);
+	}
+	if (c->meta.config.tty)
+		console_size_parse(c->host.console_size, &h, &w);
+	r.h = h;
+	r.w = w;
+	if (shim_call(c->shim, &r, -1, start_answered, NULL, e) < 0)
+		start_failed(c, e);
+	return 0;
+}
+
+int engine_container_start(struct engine *g, struct container *c, engine_done_fn cb, void *ud, struct err *e)
+{
+	if (c->st.paused)
+		return err_set(e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
+	if (c->st.running || c->starting)
+		return 1;
+	if (c->st.removing || c->st.dead)
+		return err_set(e, ERR_CONFLICT, "container is marked for removal and cannot be started");
+	restart_cancel(c);
+	c->st.restart_count = 0;
+	c->restart_delay_ns = 0;
+	return container_start(c, cb, ud, e);
+}

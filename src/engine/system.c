@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /info, /version, /system/df. */
+#include "base/clock.h"
+#include "engine/engine-priv.h"
+#include "sys/fs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include "base/banned.h"
+
+static void os_name(char *ret, size_t n)
+{
+	AUTO_BUF struct buf text = BUF_INIT(1 << 16);
+	struct str rest, line;
+
+	snprintf(ret, n, "Linux");
+	if (fs_read_path("/etc/os-release", &text) < 0)
+		return;
+	rest = str_of(buf_text(&text));
+	while (rest.n > 0 && str_cut(&rest, '\n', &line)) {
+		static const char key[] = "PRETTY_NAME=";
+
+		if (line.n <= sizeof(key) || memcmp(line.p, key, sizeof(key) - 1) != 0)
+			continue;
+		line.p += sizeof(key) - 1;
+		line.n -= sizeof(key) - 1;
+		if (line.n >= 2 && line.p[0] == '"') {
+			line.p++;
+			line.n -= 2;
+		}
+		snprintf(ret, n, "%.*s", (int)line.n, line.p);
+	}
+}
+
+static void list_key(struct jw *w, const char *key, const char *const *v)
+{
+	jw_key(w, key);
+	jw_arr(w);
+	for (; v && *v; v++)
+		jw_str(w, *v);
+	jw_arr_end(w);
+}
+
+static void count_containers(const struct engine *g, struct jw *w)
+{
+	int64_t all = 0, running = 0, paused = 0;
+
+	LIST_FOR_EACH (it, &g->order) {
+		const struct container *c = LIST_ENTRY(it, struct container, link);
+
+		all++;
+		paused += c->st.running && c->st.paused;
+		running += c->st.running && !c->st.paused;
+	}
+	jw_kv_i64(w, "Containers", all);
+	jw_kv_i64(w, "ContainersRunning", running);
+	jw_kv_i64(w, "ContainersPaused", paused);
+	jw_kv_i64(w, "ContainersStopped", all - running - paused);
+}
+
+static void write_driver(const struct engine *g, struct jw *w)
+{
+	static const char *const rows[][2] = { { "Supports d_type", "true" }, { "Native Overlay Diff", "true" } };
+
+	jw_kv_str(w, "Driver", "overlay2");
+	jw_key(w, "DriverStatus");
+	jw_arr(w);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		jw_arr(w);
+		jw_str(w, rows[i][0]);
+		jw_str(w, rows[i][1]);
+		jw_arr_end(w);
+	}
+	jw_arr_end(w);
+	jw_key(w, "Plugins");
+	jw_obj(w);
+	list_key(w, "Volume", (const char *const[]){ "local", NULL });
+	list_key(w, "Network", (const char *const[]){ "host", "null", NULL });
+	jw_key(w, "Authorization");
+	jw_null(w);
+	list_key(w, "Log", (const char *const[]){ "json-file", "none", NULL });
+	jw_obj_end(w);
+}
+
+static void write_limits(struct jw *w)
+{
+	static const char *const yes[] = { "MemoryLimit", "SwapLimit",	"CpuCfsPeriod", "CpuCfsQuota", "CPUShares",
+					   "CPUSet",	  "PidsLimit",	"IPv4Forwarding" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
+		jw_kv_bool(w, yes[i], true);
+	jw_kv_bool(w, "OomKillDisable", runtime_cgroup_version() == 1);
+}
+
+static void write_registry(struct jw *w)
+{
+	jw_key(w, "RegistryConfig");
+	jw_raw(w, "{\"AllowNondistributableArtifactsCIDRs\":null,\"AllowNondistributableArtifactsHostnames\":null,"
+		  "\"InsecureRegistryCIDRs\":[\"::1/128\",\"127.0.0.0/8\"],\"IndexConfigs\":{\"docker.io\":{\"Mirrors\":[],"
+		  "\"Name\":\"docker.io\",\"Official\":true,\"Secure\":true}},\"Mirrors\":[]}");
+}
+
+int engine_info(struct engine *g, struct buf *out, struct err *e)
+{
+	struct jw w = JW_INIT(out);
+	struct utsname u;
+	struct sysinfo si;
+	char when[CLOCK_TEXT_MAX], os[256], number[16];
+
+	uname(&u);
+	sysinfo(&si);
+	os_name(os, sizeof(os));
+	clock_format(clock_now_ns(), when);
+	snprintf(number, sizeof(number), "%d", runtime_cgroup_version());
+	jw_obj(&w);
+	jw_kv_str(&w, "ID", g->engine_id);
+	count_containers(g, &w);
+	jw_kv_i64(&w, "Images", (int64_t)store_image_count(g->store));
+	write_driver(g, &w);
+	write_limits(&w);
+	jw_kv_bool(&w, "Debug", g->debug);
+	jw_kv_i64(&w, "NFd", 0);
+	jw_kv_i64(&w, "NGoroutines", 1);
+	jw_kv_str(&w, "SystemTime", when);
+	jw_kv_str(&w, "LoggingDriver", "json-file");
+	jw_kv_str(&w, "CgroupDriver", "cgroupfs");
+	jw_kv_str(&w, "CgroupVersion", number);
+	jw_kv_i64(&w, "NEventsListener", 0);
+	jw_kv_str(&w, "KernelVersion", u.release);
+	jw_kv_str(&w, "OperatingSystem", os);
+	jw_kv_str(&w, "OSVersion", "");
+	jw_kv_str(&w, "OSType", "linux");
+	jw_kv_str(&w, "Architecture", u.machine);
+	jw_kv_str(&w, "IndexServerAddress", "https://index.docker.io/v1/");
+	write_registry(&w);
+	jw_kv_i64(&w, "NCPU", sysconf(_SC_NPROCESSORS_ONLN));
+	jw_kv_i64(&w, "MemTotal", (int64_t)si.totalram * (int64_t)si.mem_unit);
+	jw_key(&w, "GenericResources");
+	jw_null(&w);
+	jw_kv_str(&w, "DockerRootDir", g->data_dir);
+	jw_kv_str(&w, "HttpProxy", "");
+	jw_kv_str(&w, "HttpsProxy", "");
+	jw_kv_str(&w, "NoProxy", "");
+	jw_kv_str(&w, "Name", u.nodename);
+	list_key(&w, "Labels", NULL);
+	jw_kv_bool(&w, "ExperimentalBuild", false);
+	jw_kv_str(&w, "ServerVersion", CORACLE_VERSION);
+	jw_key(&w, "Runtimes");
+	jw_raw(&w, "{\"coracle\":{\"path\":\"coracle-runtime\"}}");
+	jw_kv_str(&w, "DefaultRuntime", "coracle");
+	jw_key(&w, "Swarm");
+	jw_raw(&w, "{\"NodeID\":\"\",\"NodeAddr\":\"\",\"LocalNodeState\":\"inactive\",\"ControlAvailable\":false,"
+		   "\"Error\":\"\",\"RemoteManagers\":null}");
+	jw_kv_bool(&w, "LiveRestoreEnabled", true);
+	jw_kv_str(&w, "Isolation", "");
+	jw_kv_str(&w, "InitBinary", "coracle-init");
+	jw_key(&w, "ContainerdCommit");
+	jw_raw(&w, "{\"ID\":\"\"}");
+	jw_key(&w, "RuncCommit");
+	jw_raw(&w, "{\"ID\":\"" CORACLE_VERSION "\"}");
+	jw_key(&w, "InitCommit");
+	jw_raw(&w, "{\"ID\":\"" CORACLE_VERSION "\"}");
+	list_key(&w, "SecurityOptions", runtime_cgroup_version() == 2 ?
+						(const char *const[]){ "name=seccomp,profile=builtin", "name=cgroupns", NULL } :
+						(const char *const[]){ "name=seccomp,profile=builtin", NULL });
+	list_key(&w, "CDISpecDirs", NULL);
+	jw_key(&w, "Warnings");
+	jw_null(&w);
+	jw_obj_end(&w);
+	return 0;
+}
+
+int engine_version(struct engine *g, struct buf *out, struct err *e)
+{
+	struct jw w = JW_INIT(out);
+	struct utsname u;
+	const char *os, *arch, *variant;
+
+	uname(&u);
+	image_host_platform(&os, &arch, &variant);
+	jw_obj(&w);
+	jw_key(&w, "Platform");
+	jw_obj(&w);
+	jw_kv_str(&w, "Name", "coracle");
+	jw_obj_end(&w);
+	jw_key(&w, "Components");
+	jw_arr(&w);
+	jw_obj(&w);
+	jw_kv_str(&w, "Name", "Engine");
+	jw_kv_str(&w, "Version", CORACLE_VERSION);
+	jw_key(&w, "Details");
+	jw_obj(&w);
+	jw_kv_str(&w, "ApiVersion", "1.51");
+	jw_kv_str(&w, "Arch", arch);
+	jw_kv_str(&w, "BuildTime", "");
+	jw_kv_str(&w, "Experimental", "false");
+	jw_kv_str(&w, "GitCommit", "");
+	jw_kv_str(&w, "GoVersion", "");
+	jw_kv_str(&w, "KernelVersion", u.release);
+	jw_kv_str(&w, "MinAPIVersion", "1.24");
+	jw_kv_str(&w, "Os", os);
+	jw_obj_end(&w);
+	jw_obj_end(&w);
+	jw_arr_end(&w);
+	jw_kv_str(&w, "Version", CORACLE_VERSION);
+	jw_kv_str(&w, "ApiVersion", "1.51");
+	jw_kv_str(&w, "MinAPIVersion", "1.24");
+	jw_kv_str(&w, "GitCommit", "");
+	jw_kv_str(&w, "GoVersion", "");
+	jw_kv_str(&w, "Os", os);
+	jw_kv_str(&w, "Arch", arch);
+	jw_kv_str(&w, "KernelVersion", u.release);
+	jw_kv_str(&w, "BuildTime", "");
+	jw_obj_end(&w);
+	return 0;
+}
+
+struct df_volumes {
+	struct engine *g;
+	struct jw *w;
+	int dir;
+};
+
+static int df_volume(const struct store_volume *v, void *ud)
+{
+	const struct df_volumes *d = ud;
+	uint64_t bytes = 0, entries = 0;
+	int64_t users = 0;
+	char when[CLOCK_TEXT_MAX];
+
+	if (d->dir >= 0)
+		fs_disk_usage(d->dir, v->name, &bytes, &entries);
+	LIST_FOR_EACH (it, &d->g->order) {
+		const struct container *c = LIST_ENTRY(it, struct container, link);
+		const struct mount_point *m = c->meta.mounts.v;
+
+		for (size_t i = 0; i < c->meta.mounts.n; i++)
+			users += m[i].name && strcmp(m[i].name, v->name) == 0;
+	}
+	clock_format(v->created, when);
+	jw_obj(d->w);
+	jw_kv_str(d->w, "CreatedAt", when);
+	jw_kv_str(d->w, "Driver", v->driver ? v->driver : "local");
+	jw_key(d->w, "Labels");
+	jw_raw(d->w, v->labels && *v->labels ? v->labels : "null");
+	jw_kv_str(d->w, "Mountpoint", v->mountpoint);
+	jw_kv_str(d->w, "Name", v->name);
+	jw_key(d->w, "Options");
+	jw_null(d->w);
+	jw_kv_str(d->w, "Scope", "local");
+	jw_key(d->w, "UsageData");
+	jw_obj(d->w);
+	jw_kv_i64(d->w, "RefCount", users);
+	jw_kv_u64(d->w, "Size", bytes);
+	jw_obj_end(d->w);
+	jw_obj_end(d->w);
+	return 0;
+}
+
+int engine_disk_usage(struct engine *g, struct buf *out, struct err *e)
+{
+	struct jw w = JW_INIT(out);
+	AUTO_BUF struct buf part = BUF_INIT(ENGINE_TEXT_MAX);
+	struct engine_list_options lo = { .all = true, .size = true };
+	AUTO_FD int dir = fs_open_dir(store_volumes_dir(g->store));
+	struct df_volumes dv = { g, &w, dir };
+	uint64_t layers = 0, blobs = 0;
+
+	if (store_usage(g->store, &layers, &blobs, e) < 0 || engine_image_list(g, NULL, true, true, true, &part, e) < 0)
+		return -1;
+	jw_obj(&w);
+	jw_kv_u64(&w, "LayersSize", layers);
+	jw_key(&w, "Images");
+	jw_raw(&w, buf_text(&part));
+	buf_reset(&part);
+	if (engine_container_list(g, &lo, &part, e) < 0)
+		return -1;
+	jw_key(&w, "Containers");
+	jw_raw(&w, buf_text(&part));
+	jw_key(&w, "Volumes");
+	jw_arr(&w);
+	if (store_volume_each(g->store, df_volume, &dv, e) < 0)
+		return -1;
+	jw_arr_end(&w);
+	jw_key(&w, "BuildCache");
+	jw_arr(&w);
+	jw_arr_end(&w);
+	jw_obj_end(&w);
+	return 0;
+}
