@@ -16,7 +16,8 @@ static int name_conflict(struct engine *g, const char *name, struct err *e)
 	if (!c)
 		return 0;
 	return err_set(e, ERR_CONFLICT,
-		       "Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove "
+		       "Conflict. The container name \"/%s\" is already in use by container "
+		       "\"%s\". You have to remove "
 		       "(or rename) that container to be able to reuse that name.",
 		       name, c->id);
 }
@@ -24,13 +25,16 @@ static int name_conflict(struct engine *g, const char *name, struct err *e)
 static int check_name(struct engine *g, const char *name, struct err *e)
 {
 	if (!name_is_valid(name))
-		return err_set(e, ERR_INVALID,
-			       "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+		return err_set(
+			e, ERR_INVALID,
+			"Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+			name);
 	return name_conflict(g, name, e);
 }
 
 /* The container a "container:NAME" mode means must be there. */
-static int check_peer(struct engine *g, const char *mode, struct arena *a, const char **ret, struct err *e)
+static int check_peer(struct engine *g, const char *mode, struct arena *a, const char **ret,
+		      struct err *e)
 {
 	const struct container *c;
 
@@ -46,23 +50,27 @@ static int check_peer(struct engine *g, const char *mode, struct arena *a, const
 static int check_peers(struct engine *g, struct host_config *h, struct arena *a, struct err *e)
 {
 	if (check_peer(g, h->network_mode, a, &h->network_mode, e) < 0 ||
-	    check_peer(g, h->pid_mode, a, &h->pid_mode, e) < 0 || check_peer(g, h->ipc_mode, a, &h->ipc_mode, e) < 0)
+	    check_peer(g, h->pid_mode, a, &h->pid_mode, e) < 0 ||
+	    check_peer(g, h->ipc_mode, a, &h->ipc_mode, e) < 0)
 		return -1;
 	if (h->ipc_mode && str_starts(h->ipc_mode, "container:")) {
 		const struct container *c = container_by_id(g, h->ipc_mode + strlen("container:"));
 
-		if (c && strcmp(c->host.ipc_mode, "shareable") != 0 && strcmp(c->host.ipc_mode, "host") != 0)
+		if (c && strcmp(c->host.ipc_mode, "shareable") != 0 &&
+		    strcmp(c->host.ipc_mode, "host") != 0)
 			return err_set(e, ERR_CONFLICT,
-				       "can't join IPC of container %s: non-shareable IPC (hint: use IpcMode:shareable for "
+				       "can't join IPC of container %s: non-shareable IPC (hint: "
+				       "use IpcMode:shareable for "
 				       "the donor container)",
 				       c->id);
 	}
 	return 0;
 }
 
-static int check_platform(const char *platform, const struct store_image *img, const char *ref, struct err *e)
+static int check_platform(const char *platform, const struct store_image *img, const char *ref,
+			  struct err *e)
 {
-	struct str rest = str_of(platform), os = { 0 }, arch = { 0 };
+	struct str rest = str_of(platform), os = {0}, arch = {0};
 	AUTO(json) struct json *j = NULL;
 	const char *have_os, *have_arch;
 
@@ -74,10 +82,12 @@ static int check_platform(const char *platform, const struct store_image *img, c
 		return -1;
 	have_os = json_str(json_get(j, "os"));
 	have_arch = json_str(json_get(j, "architecture"));
-	if ((have_os && os.n > 0 && !str_eq(os, have_os)) || (have_arch && arch.n > 0 && !str_eq(arch, have_arch)))
+	if ((have_os && os.n > 0 && !str_eq(os, have_os)) ||
+	    (have_arch && arch.n > 0 && !str_eq(arch, have_arch)))
 		return err_set(e, ERR_NOT_FOUND,
-			       "image with reference %s was found but does not provide the specified platform (%s)", ref,
-			       platform);
+			       "image with reference %s was found but does not provide the "
+			       "specified platform (%s)",
+			       ref, platform);
 	return 0;
 }
 
@@ -104,20 +114,22 @@ static void command_line(struct container_meta *m, struct arena *a)
 	for (size_t i = 0; i < c->cmd.n; i++)
 		v[n++] = c->cmd.v[i];
 	m->path = v[0];
-	m->args = (struct strs){ .v = v + 1, .n = n - 1, .set = true };
+	m->args = (struct strs){.v = v + 1, .n = n - 1, .set = true};
 }
 
-static void fill_config(struct engine *g, struct container_config *c, const struct host_config *h, const char *id,
-			struct arena *a)
+static void fill_config(struct engine *g, struct container_config *c, const struct host_config *h,
+			const char *id, struct arena *a)
 {
 	char host[256] = "";
 
 	if (!c->hostname || !*c->hostname) {
-		if (strcmp(h->network_mode, "host") == 0 || (h->uts_mode && strcmp(h->uts_mode, "host") == 0)) {
+		if (strcmp(h->network_mode, "host") == 0 ||
+		    (h->uts_mode && strcmp(h->uts_mode, "host") == 0)) {
 			gethostname(host, sizeof(host) - 1);
 			c->hostname = arena_strdup(a, host);
 		} else if (str_starts(h->network_mode, "container:")) {
-			const struct container *peer = container_by_id(g, h->network_mode + strlen("container:"));
+			const struct container *peer = container_by_id(
+				g, h->network_mode + strlen("container:"));
 
 			c->hostname = arena_strdup(a, peer ? peer->meta.config.hostname : "");
 		} else {
@@ -127,12 +139,14 @@ static void fill_config(struct engine *g, struct container_config *c, const stru
 	c->labels.set = true;
 }
 
-static int insert_row(struct engine *g, const char *id, const char *name, const struct store_image *img,
-		      struct container_meta *m, struct host_config *h, struct container **ret, struct err *e)
+static int insert_row(struct engine *g, const char *id, const char *name,
+		      const struct store_image *img, struct container_meta *m,
+		      struct host_config *h, struct container **ret, struct err *e)
 {
 	AUTO_BUF struct buf meta = BUF_INIT(ENGINE_TEXT_MAX), host = BUF_INIT(ENGINE_TEXT_MAX);
 	struct jw w = JW_INIT(&meta);
-	struct store_container row = { .id = id, .name = name, .state = "{}", .created = clock_now_ns() };
+	struct store_container row = {
+		.id = id, .name = name, .state = "{}", .created = clock_now_ns()};
 
 	json_encode(&w, &container_meta_schema, m);
 	w = (struct jw)JW_INIT(&host);
@@ -154,12 +168,13 @@ static int insert_row(struct engine *g, const char *id, const char *name, const 
 	return 0;
 }
 
-int engine_container_create(struct engine *g, const char *name, const char *platform, const struct container_create *body,
-			    struct arena *a, struct engine_created *ret, struct err *e)
+int engine_container_create(struct engine *g, const char *name, const char *platform,
+			    const struct container_create *body, struct arena *a,
+			    struct engine_created *ret, struct err *e)
 {
-	struct container_meta m = { .config = body->config, .platform = "linux" };
+	struct container_meta m = {.config = body->config, .platform = "linux"};
 	struct host_config h = body->host;
-	struct warnings warn = { .a = a };
+	struct warnings warn = {.a = a};
 	AUTO(store_image) struct store_image *img = NULL;
 	struct container *c;
 	char made_up[64];
@@ -171,14 +186,16 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 		return -1;
 	if (!m.config.image || !*m.config.image)
 		return err_set(e, ERR_INVALID, "invalid reference format");
-	if (validate_config(&m.config, e) < 0 || validate_host_config(&h, &m.config, &warn, e) < 0 ||
+	if (validate_config(&m.config, e) < 0 ||
+	    validate_host_config(&h, &m.config, &warn, e) < 0 ||
 	    validate_networking(body->networking, h.network_mode, e) < 0)
 		return -1;
-	if (find_image(g, m.config.image, &img, e) < 0 || check_platform(platform, img, m.config.image, e) < 0)
+	if (find_image(g, m.config.image, &img, e) < 0 ||
+	    check_platform(platform, img, m.config.image, e) < 0)
 		return -1;
 	trace_point("create: image found");
-	if (merge_image_config(&m.config, img->config, a, e) < 0 || validate_config(&m.config, e) < 0 ||
-	    check_peers(g, &h, a, e) < 0)
+	if (merge_image_config(&m.config, img->config, a, e) < 0 ||
+	    validate_config(&m.config, e) < 0 || check_peers(g, &h, a, e) < 0)
 		return -1;
 	host_config_defaults(&h, a);
 	id_random(ret->id);
@@ -189,7 +206,8 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 	for (int i = 0; !name || !*name; i++) {
 		name_random(made_up, sizeof(made_up));
 		if (i > 4)
-			snprintf(made_up + strlen(made_up), sizeof(made_up) - strlen(made_up), "%d", i);
+			snprintf(made_up + strlen(made_up), sizeof(made_up) - strlen(made_up), "%d",
+				 i);
 		if (!map_get(g->by_name, made_up))
 			name = made_up;
 	}
@@ -199,7 +217,8 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 	if (c->meta.mounts.n > 0) {
 		AUTO(store_snapshot) struct store_snapshot *sn = NULL;
 
-		if (store_snapshot_get(g->store, c->id, &sn, e) < 0 || mounts_prepare(c, sn, e) < 0) {
+		if (store_snapshot_get(g->store, c->id, &sn, e) < 0 ||
+		    mounts_prepare(c, sn, e) < 0) {
 			struct err ignored = ERR_INIT;
 
 			mounts_release(c, true);
@@ -209,7 +228,8 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 		}
 	}
 	container_event(c, "create", NULL);
-	ret->warnings = (struct strs){ .v = arena_alloc(a, (warn.n + 1) * sizeof(char *)), .n = warn.n, .set = true };
+	ret->warnings = (struct strs){
+		.v = arena_alloc(a, (warn.n + 1) * sizeof(char *)), .n = warn.n, .set = true};
 	for (size_t i = 0; i < warn.n; i++)
 		ret->warnings.v[i] = warn.v[i];
 	return 0;
@@ -224,7 +244,8 @@ int engine_container_rename(struct engine *g, struct container *c, const char *n
 	if (!name || !*name)
 		return err_set(e, ERR_INVALID, "Neither old nor new names may be empty");
 	if (strcmp(name, c->name) == 0)
-		return err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
+		return err_set(e, ERR_INVALID,
+			       "Renaming a container with the same name as its current name");
 	if (check_name(g, name, e) < 0 || store_container_rename(g->store, c->id, name, e) < 0)
 		return -1;
 	old = c->name;

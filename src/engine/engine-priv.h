@@ -2,8 +2,9 @@
 /*
  * Inside of the engine: its objects and what its files offer each other.
  *
- * Life of a container: created -> (starting) -> running <-> paused -> exited -> starting ... -> removed.
- * The row in the store is written at each of these changes; "starting" and "stopping" exist in memory only.
+ * Life of a container: created -> (starting) -> running <-> paused -> exited -> starting ... ->
+ * removed. The row in the store is written at each of these changes; "starting" and "stopping"
+ * exist in memory only.
  */
 #pragma once
 
@@ -19,7 +20,7 @@
 
 #include <uv.h>
 
-#define ENGINE_TEXT_MAX (4u << 20) /* largest JSON text the engine writes or keeps */
+#define ENGINE_TEXT_MAX	  (4u << 20) /* largest JSON text the engine writes or keeps */
 #define ENGINE_MASKED_MAX 16
 
 struct shim;
@@ -50,8 +51,8 @@ extern const struct json_schema container_meta_schema;
 /* The `state` text of a container's row. Strings are heap. */
 struct container_state {
 	bool running, paused, restarting, oom_killed, dead, removing;
-	bool manual_stop;     /* stopped by a user: no restart policy until the next start */
-	bool started;         /* ran at least once */
+	bool manual_stop; /* stopped by a user: no restart policy until the next start */
+	bool started;	  /* ran at least once */
 	int64_t pid, exit_code;
 	const char *error;
 	int64_t started_at, finished_at; /* ns */
@@ -86,8 +87,8 @@ struct container {
 	struct host_config host;
 	struct container_state st;
 	int64_t created;
-	struct list link; /* engine.order, oldest first */
-	struct shim *shim; /* NULL: no connection */
+	struct list link;    /* engine.order, oldest first */
+	struct shim *shim;   /* NULL: no connection */
 	struct list hooks;   /* struct exit_hook */
 	struct list waits;   /* struct engine_wait */
 	struct list pending; /* struct pending_attach */
@@ -174,38 +175,46 @@ struct warnings {
 };
 void warnings_add(struct warnings *w, const char *text);
 int validate_config(const struct container_config *c, struct err *e);
-int validate_host_config(const struct host_config *h, const struct container_config *c, struct warnings *w, struct err *e);
+int validate_host_config(const struct host_config *h, const struct container_config *c,
+			 struct warnings *w, struct err *e);
 int validate_resources(const struct host_config *h, struct warnings *w, struct err *e);
 int validate_networking(const char *json, const char *network_mode, struct err *e);
 int validate_restart_policy(const struct restart_policy *p, bool auto_remove, struct err *e);
-int capability_normalize(const char *name, char ret[static 40]); /* "net_admin" to "CAP_NET_ADMIN"; -EINVAL unknown */
-extern const char *const capability_names[];  /* all known, NULL-terminated */
+int capability_normalize(const char *name,
+			 char ret[static 40]); /* "net_admin" to "CAP_NET_ADMIN"; -EINVAL unknown */
+extern const char *const capability_names[];   /* all known, NULL-terminated */
 /* "seccomp=...": what the options ask for. */
 struct security {
 	const char *seccomp; /* "default", "unconfined" or the JSON text of a profile */
 	bool no_new_privileges;
 	struct strs unmask; /* "ALL" or paths */
 };
-int security_parse(const struct strs *opts, bool privileged, struct security *ret, struct arena *a, struct err *e);
+int security_parse(const struct strs *opts, bool privileged, struct security *ret, struct arena *a,
+		   struct err *e);
 
 /* ---- merge.c ---- */
 struct image_defaults; /* decoded image config, see merge.c */
 /* Lay the image's config (JSON of the config blob) under c. */
-int merge_image_config(struct container_config *c, const char *image_json, struct arena *a, struct err *e);
+int merge_image_config(struct container_config *c, const char *image_json, struct arena *a,
+		       struct err *e);
 /* Fill HostConfig with what Docker shows for unset fields. */
 void host_config_defaults(struct host_config *h, struct arena *a);
 
 /* ---- mounts.c ---- */
 /* "src:dst[:mode]" of -v. */
 int bind_parse(const char *spec, struct mount_point *ret, struct arena *a, struct err *e);
-/* All mounts of a container from Config.Volumes, Binds, Mounts, VolumesFrom; volumes are created. */
-int mounts_resolve(struct engine *g, const struct container_config *c, const struct host_config *h, struct objs *ret,
-		   struct arena *a, struct err *e);
+/* All mounts of a container from Config.Volumes, Binds, Mounts, VolumesFrom; volumes are created.
+ */
+int mounts_resolve(struct engine *g, const struct container_config *c, const struct host_config *h,
+		   struct objs *ret, struct arena *a, struct err *e);
 /* Anonymous volumes of the container go. */
 void mounts_release(struct container *c, bool remove_anonymous);
 
-int mounts_prepare(struct container *c, const struct store_snapshot *sn, struct err *e); /* copy-up, at create */
+int mounts_prepare(struct container *c, const struct store_snapshot *sn,
+		   struct err *e);			/* copy-up, at create */
 int mounts_sources(struct container *c, struct err *e); /* before each start: sources exist */
+/* Does a container other than `except` (NULL allowed) mount it? */
+bool volume_in_use(struct engine *g, const char *name, const struct container *except);
 bool tmpfs_option_is_known(const char *option);
 
 /* ---- hostfiles.c ---- */
@@ -227,21 +236,25 @@ struct ocispec_in {
 	uint16_t console_h, console_w;
 	int cgroup_version;
 };
-int ocispec_build(const struct ocispec_in *in, struct oci_config *ret, struct arena *a, struct err *e);
+int ocispec_build(const struct ocispec_in *in, struct oci_config *ret, struct arena *a,
+		  struct err *e);
 void ocispec_resources(const struct host_config *h, struct oci_resources *ret, struct arena *a);
 int ocispec_device_rule(const char *text, struct oci_device_rule *ret, struct arena *a);
 /* Process of an exec. */
-int ocispec_exec(const struct ocispec_in *in, const struct exec_config *x, struct oci_process *ret, struct arena *a,
-		 struct err *e);
+int ocispec_exec(const struct ocispec_in *in, const struct exec_config *x, struct oci_process *ret,
+		 struct arena *a, struct err *e);
 extern const char *const default_masked_paths[], *const default_readonly_paths[];
 
 /* ---- shimconn.c ---- */
-typedef void (*shim_answer_fn)(struct container *c, void *ud, const struct shim_message *m, const struct err *e);
+typedef void (*shim_answer_fn)(struct container *c, void *ud, const struct shim_message *m,
+			       const struct err *e);
 /* Spawn coracle-shim for the container's run folder. */
 int shim_spawn(struct container *c, struct err *e);
-int shim_connect(struct container *c, struct err *e); /* to the one that listens in the run folder */
+int shim_connect(struct container *c,
+		 struct err *e); /* to the one that listens in the run folder */
 /* fd is borrowed (sent). cb may be NULL; runs with e set when the connection breaks. */
-int shim_call(struct shim *s, const struct shim_request *r, int fd, shim_answer_fn cb, void *ud, struct err *e);
+int shim_call(struct shim *s, const struct shim_request *r, int fd, shim_answer_fn cb, void *ud,
+	      struct err *e);
 void shim_drop(struct container *c); /* close the connection; pending answers run with an error */
 /* Watch a child until it ends and reap it. Takes p->pidfd. */
 void process_reap(struct engine *g, struct process *p);
@@ -249,9 +262,10 @@ void process_reap(struct engine *g, struct process *p);
 /* ---- engine.c ---- */
 struct container *container_by_id(struct engine *g, const char *id);
 void container_unlink(struct container *c); /* out of the maps, then freed */
-struct container *container_load(struct engine *g, const struct store_container *row, struct err *e);
+struct container *container_load(struct engine *g, const struct store_container *row,
+				 struct err *e);
 int container_save_state(struct container *c, struct err *e);
-void container_save_state_log(struct container *c); /* errors are logged */
+void container_save_state_log(struct container *c);		       /* errors are logged */
 char *container_run_path(const struct container *c, const char *file); /* heap; file may be NULL */
 char *container_data_path(const struct container *c, const char *file);
 void container_set_error(struct container *c, const char *text);
@@ -260,8 +274,9 @@ uv_timer_t *engine_timer(struct engine *g, uint64_t ms, uv_timer_cb cb, void *ud
 void engine_timer_free(uv_timer_t **t);
 
 /* ---- life.c ---- */
-void container_on_message(struct container *c, const struct shim_message *m); /* events of its shim */
-void container_on_gone(struct container *c);                                 /* the shim's connection ended */
+void container_on_message(struct container *c,
+			  const struct shim_message *m); /* events of its shim */
+void container_on_gone(struct container *c);		 /* the shim's connection ended */
 void container_exited(struct container *c, int64_t code, bool oom, int64_t finished_at);
 void container_fail_hooks(struct container *c, const struct err *e);
 void exit_hook_add(struct container *c, exit_hook_fn fn, void *ud);
@@ -272,7 +287,8 @@ void restart_cancel(struct container *c);
 
 /* ---- start.c ---- */
 int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e);
-int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a, struct err *e);
+int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a,
+			 struct err *e);
 int attach_send(struct container *c, const struct engine_attach *o, struct err *e);
 void pending_free(struct pending_attach *p);
 

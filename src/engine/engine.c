@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing of the engine, its table of containers, their rows in the store, timers, the trash. */
+/* Opening and closing of the engine, its table of containers, their rows in the store, timers, the
+ * trash. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
@@ -17,9 +18,10 @@ static const struct json_field meta_fields[] = {
 	METAF(JT_STR, path, "Path", 0),
 	METAF(JT_STRS, args, "Args", 0),
 	METAF(JT_STR, platform, "Platform", JSON_OMITEMPTY),
-	{ 0 },
+	{0},
 };
-const struct json_schema container_meta_schema = { "container", sizeof(struct container_meta), meta_fields };
+const struct json_schema container_meta_schema = {"container", sizeof(struct container_meta),
+						  meta_fields};
 
 #define ST(type, member, key) JSON_FIELD(type, struct container_state, member, key, JSON_OMITEMPTY)
 static const struct json_field state_fields[] = {
@@ -37,9 +39,10 @@ static const struct json_field state_fields[] = {
 	ST(JT_I64, started_at, "StartedAt"),
 	ST(JT_I64, finished_at, "FinishedAt"),
 	ST(JT_I64, restart_count, "RestartCount"),
-	{ 0 },
+	{0},
 };
-const struct json_schema container_state_schema = { "state", sizeof(struct container_state), state_fields };
+const struct json_schema container_state_schema = {"state", sizeof(struct container_state),
+						   state_fields};
 
 /* ---- lookup ---- */
 
@@ -64,7 +67,8 @@ struct container *engine_container_get(struct engine *g, const char *ref, struct
 			if (strncmp(c->id, ref, n) != 0)
 				continue;
 			if (found) {
-				err_set(e, ERR_INVALID, "multiple IDs found with provided prefix: %s", ref);
+				err_set(e, ERR_INVALID,
+					"multiple IDs found with provided prefix: %s", ref);
 				return NULL;
 			}
 			found = c;
@@ -102,12 +106,14 @@ bool engine_container_open_stdin(const struct container *c)
 
 char *container_run_path(const struct container *c, const char *file)
 {
-	return xasprintf("%s/containers/%s%s%s", c->g->run_dir, c->id, file ? "/" : "", file ? file : "");
+	return xasprintf("%s/containers/%s%s%s", c->g->run_dir, c->id, file ? "/" : "",
+			 file ? file : "");
 }
 
 char *container_data_path(const struct container *c, const char *file)
 {
-	return xasprintf("%s/%s%s%s", store_containers_dir(c->g->store), c->id, file ? "/" : "", file ? file : "");
+	return xasprintf("%s/%s%s%s", store_containers_dir(c->g->store), c->id, file ? "/" : "",
+			 file ? file : "");
 }
 
 void container_set_error(struct container *c, const char *text)
@@ -200,7 +206,7 @@ void container_unlink(struct container *c)
 struct container *container_load(struct engine *g, const struct store_container *row, struct err *e)
 {
 	struct container *c = NEW(struct container);
-	struct container_state st = { 0 };
+	struct container_state st = {0};
 
 	c->g = g;
 	c->arena = arena_new();
@@ -211,9 +217,12 @@ struct container *container_load(struct engine *g, const struct store_container 
 	c->name = xstrdup(row->name);
 	c->image_id = xstrdup(row->image_id ? row->image_id : "");
 	c->created = row->created;
-	if (json_decode_text(row->config, strlen(row->config), &container_meta_schema, &c->meta, c->arena, e) < 0 ||
-	    json_decode_text(row->hostconfig, strlen(row->hostconfig), &host_config_schema, &c->host, c->arena, e) < 0 ||
-	    json_decode_text(row->state, strlen(row->state), &container_state_schema, &st, c->arena, e) < 0) {
+	if (json_decode_text(row->config, strlen(row->config), &container_meta_schema, &c->meta,
+			     c->arena, e) < 0 ||
+	    json_decode_text(row->hostconfig, strlen(row->hostconfig), &host_config_schema,
+			     &c->host, c->arena, e) < 0 ||
+	    json_decode_text(row->state, strlen(row->state), &container_state_schema, &st, c->arena,
+			     e) < 0) {
 		container_free(c);
 		return NULL;
 	}
@@ -281,7 +290,8 @@ static int make_dirs(struct engine *g, struct err *e)
 		rc = fs_mkdirs(containers, 0711);
 	if (rc == 0)
 		rc = fs_mkdirs(g->seccomp_cache, 0700);
-	return rc < 0 ? err_sys(e, rc, "create folders below %s and %s", g->data_dir, g->run_dir) : 0;
+	return rc < 0 ? err_sys(e, rc, "create folders below %s and %s", g->data_dir, g->run_dir)
+		      : 0;
 }
 
 static void load_identity(struct engine *g)
@@ -296,17 +306,19 @@ static void load_identity(struct engine *g)
 		return;
 	}
 	id_random(id);
-	snprintf(g->engine_id, sizeof(g->engine_id), "%.8s-%.4s-4%.3s-a%.3s-%.12s", id, id + 8, id + 12, id + 15, id + 18);
+	snprintf(g->engine_id, sizeof(g->engine_id), "%.8s-%.4s-4%.3s-a%.3s-%.12s", id, id + 8,
+		 id + 12, id + 15, id + 18);
 	json = xasprintf("\"%s\"", g->engine_id);
 	err_clear(&e);
 	if (store_doc_put(g->store, "engine", "id", json, &e) < 0)
 		log_warn("cannot keep the engine's id: %s", e.text);
 }
 
-int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct engine **ret, struct err *e)
+int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct engine **ret,
+		struct err *e)
 {
 	struct engine *g = NEW(struct engine);
-	struct image_service_config ic = { .loop = loop, .certs_dir = "/etc/docker/certs.d" };
+	struct image_service_config ic = {.loop = loop, .certs_dir = "/etc/docker/certs.d"};
 
 	g->loop = loop;
 	g->data_dir = xstrdup(o->data_dir);
@@ -362,7 +374,8 @@ void engine_close(struct engine *g)
 	while (map_next(g->execs, &pos, &key, &value))
 		exec_free(value);
 	events_done(g);
-	/* The image service closes its handles in the loop; a worker in the trash must end before the store. */
+	/* The image service closes its handles in the loop; a worker in the trash must end before
+	 * the store. */
 	image_service_free(g->images);
 	while (uv_run(g->loop, UV_RUN_NOWAIT) && g->trash_busy)
 		;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events: a ring of the last ones in memory for `since`, and subscribers with filters. Lost with the engine, as
- * Docker's are.
+ * Events: a ring of the last ones in memory for `since`, and subscribers with filters. Lost with
+ * the engine, as Docker's are.
  */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
@@ -96,14 +96,16 @@ static bool action_matches(const struct filters *f, const char *action)
 	size_t n = strcspn(action, ":");
 
 	for (size_t i = 0; v && i < v->n; i++)
-		if (strcmp(action, v->v[i]) == 0 || (strlen(v->v[i]) == n && strncmp(action, v->v[i], n) == 0))
+		if (strcmp(action, v->v[i]) == 0 ||
+		    (strlen(v->v[i]) == n && strncmp(action, v->v[i], n) == 0))
 			return true;
 	return !v || v->n == 0;
 }
 
 static bool event_matches(const struct filters *f, const struct event *ev)
 {
-	static const char *const kinds[] = { "container", "image", "volume", "network", "daemon", "plugin" };
+	static const char *const kinds[] = {"container", "image",  "volume",
+					    "network",	 "daemon", "plugin"};
 
 	if (!filters_match(f, "type", ev->type) || !action_matches(f, ev->action))
 		return false;
@@ -147,7 +149,8 @@ static void write_pairs(struct jw *w, va_list ap)
 		jw_kv_str(w, key, va_arg(ap, const char *));
 }
 
-static void event_begin(struct event *ev, struct jw *w, const char *type, const char *action, const char *id)
+static void event_begin(struct event *ev, struct jw *w, const char *type, const char *action,
+			const char *id)
 {
 	ev->time_ns = clock_now_ns();
 	snprintf(ev->type, sizeof(ev->type), "%s", type);
@@ -183,7 +186,7 @@ static void event_end(struct engine *g, struct event *ev, struct jw *w)
 
 void container_event(struct container *c, const char *action, ...)
 {
-	struct event ev = { 0 };
+	struct event ev = {0};
 	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
 	struct jw w = JW_INIT(&text);
 	const struct strmap *labels = &c->meta.config.labels;
@@ -196,8 +199,9 @@ void container_event(struct container *c, const char *action, ...)
 	ev.arena = arena_new();
 	ev.labels.v = arena_alloc(ev.arena, (labels->n + 1) * sizeof(*labels->v));
 	for (size_t i = 0; i < labels->n; i++)
-		ev.labels.v[ev.labels.n++] = (struct strmap_entry){ arena_strdup(ev.arena, labels->v[i].k),
-								    arena_strdup(ev.arena, labels->v[i].v) };
+		ev.labels.v[ev.labels.n++] = (struct strmap_entry){
+			arena_strdup(ev.arena, labels->v[i].k),
+			arena_strdup(ev.arena, labels->v[i].v)};
 	event_begin(&ev, &w, "container", action, c->id);
 	for (size_t i = 0; i < labels->n; i++)
 		jw_kv_str(&w, labels->v[i].k, labels->v[i].v);
@@ -209,9 +213,10 @@ void container_event(struct container *c, const char *action, ...)
 	event_end(c->g, &ev, &w);
 }
 
-void engine_event_publish(struct engine *g, const char *type, const char *action, const char *id, ...)
+void engine_event_publish(struct engine *g, const char *type, const char *action, const char *id,
+			  ...)
 {
-	struct event ev = { 0 };
+	struct event ev = {0};
 	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
 	struct jw w = JW_INIT(&text);
 	va_list ap;
@@ -247,12 +252,13 @@ static void copy_filters(struct engine_events *s, const struct filters *f)
 	}
 }
 
-int engine_events_subscribe(struct engine *g, const struct filters *f, int64_t since_ns, int64_t until_ns,
-			    engine_event_fn cb, void *ud, struct engine_events **ret, struct err *e)
+int engine_events_subscribe(struct engine *g, const struct filters *f, int64_t since_ns,
+			    int64_t until_ns, engine_event_fn cb, void *ud,
+			    struct engine_events **ret, struct err *e)
 {
-	static const char *const allowed[] = { "config", "container", "daemon", "event",  "image",  "label",
-					       "network", "node",     "plugin", "scope",  "secret", "service",
-					       "type",	  "volume",   NULL };
+	static const char *const allowed[] = {"config", "container", "daemon", "event",	 "image",
+					      "label",	"network",   "node",   "plugin", "scope",
+					      "secret", "service",   "type",   "volume", NULL};
 	struct engine_events *s;
 	int64_t now = clock_now_ns();
 
@@ -267,13 +273,17 @@ int engine_events_subscribe(struct engine *g, const struct filters *f, int64_t s
 	list_add_tail(&g->subscribers, &s->link);
 	*ret = s;
 	for (size_t i = 0; since_ns && i < g->ring->n; i++) {
-		const struct event *ev = &g->ring->v[(g->ring->next + EVENTS_KEPT - g->ring->n + i) % EVENTS_KEPT];
+		const struct event *ev =
+			&g->ring->v[(g->ring->next + EVENTS_KEPT - g->ring->n + i) % EVENTS_KEPT];
 
-		if (ev->time_ns >= since_ns && (!until_ns || ev->time_ns <= until_ns) && event_matches(&s->f, ev))
+		if (ev->time_ns >= since_ns && (!until_ns || ev->time_ns <= until_ns) &&
+		    event_matches(&s->f, ev))
 			cb(ud, ev->json);
 	}
 	if (until_ns)
-		s->timer = engine_timer(g, until_ns > now ? (uint64_t)((until_ns - now) / 1000000) : 0, until_reached, s);
+		s->timer = engine_timer(g,
+					until_ns > now ? (uint64_t)((until_ns - now) / 1000000) : 0,
+					until_reached, s);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Other programs inside a running container. An exec object lives until some minutes after it ended. */
+/* Other programs inside a running container. An exec object lives until some minutes after it
+ * ended. */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
 
@@ -50,15 +51,16 @@ static struct exec *find(struct engine *g, const char *id, struct err *e)
 
 static void copy_strs(struct strs *s, struct arena *a)
 {
-	struct strs n = { .n = s->n, .set = s->set, .v = arena_alloc(a, (s->n + 1) * sizeof(char *)) };
+	struct strs n = {
+		.n = s->n, .set = s->set, .v = arena_alloc(a, (s->n + 1) * sizeof(char *))};
 
 	for (size_t i = 0; i < s->n; i++)
 		n.v[i] = arena_strdup(a, s->v[i]);
 	*s = n;
 }
 
-int engine_exec_create(struct engine *g, struct container *c, const struct exec_config *body, char ret_id[static ENGINE_ID_MAX],
-		       struct err *e)
+int engine_exec_create(struct engine *g, struct container *c, const struct exec_config *body,
+		       char ret_id[static ENGINE_ID_MAX], struct err *e)
 {
 	struct detach_keys keys;
 	struct exec *x;
@@ -67,11 +69,14 @@ int engine_exec_create(struct engine *g, struct container *c, const struct exec_
 	if (!c->st.running)
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	if (c->st.paused)
-		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before exec", c->id);
+		return err_set(e, ERR_CONFLICT,
+			       "container %s is paused, unpause the container before exec", c->id);
 	if (body->cmd.n == 0)
 		return err_set(e, ERR_INVALID, "No exec command specified");
-	if (body->detach_keys && *body->detach_keys && detach_keys_parse(body->detach_keys, &keys) < 0)
-		return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided", body->detach_keys);
+	if (body->detach_keys && *body->detach_keys &&
+	    detach_keys_parse(body->detach_keys, &keys) < 0)
+		return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided",
+			       body->detach_keys);
 	x = NEW(struct exec);
 	x->arena = arena_new();
 	x->config = *body;
@@ -89,7 +94,8 @@ int engine_exec_create(struct engine *g, struct container *c, const struct exec_
 }
 
 /* "exec_create: sh -c true" */
-static void exec_event(struct container *c, const struct exec *x, const char *what, bool with_command)
+static void exec_event(struct container *c, const struct exec *x, const char *what,
+		       bool with_command)
 {
 	AUTO_BUF struct buf action = BUF_INIT(64);
 
@@ -102,7 +108,8 @@ static void exec_event(struct container *c, const struct exec *x, const char *wh
 	container_event(c, buf_text(&action), "execID", x->id, NULL);
 }
 
-int engine_exec_check(struct engine *g, const char *id, const struct exec_start *o, bool *ret_mux, struct err *e)
+int engine_exec_check(struct engine *g, const char *id, const struct exec_start *o, bool *ret_mux,
+		      struct err *e)
 {
 	const struct exec *x = find(g, id, e);
 	const struct container *c;
@@ -119,7 +126,8 @@ int engine_exec_check(struct engine *g, const char *id, const struct exec_start 
 	if (!c->st.running)
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	if (c->st.paused)
-		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before exec", c->id);
+		return err_set(e, ERR_CONFLICT,
+			       "container %s is paused, unpause the container before exec", c->id);
 	*ret_mux = !x->config.tty;
 	return 0;
 }
@@ -131,18 +139,22 @@ struct exec_call {
 	void *ud;
 };
 
-static void exec_answered(struct container *c, void *ud, const struct shim_message *m, const struct err *e)
+static void exec_answered(struct container *c, void *ud, const struct shim_message *m,
+			  const struct err *e)
 {
 	struct exec_call *call = ud;
 	struct exec *x = exec_get(call->g, call->id);
 	struct err own = ERR_INIT;
 
 	if (e) {
-		err_set(&own, e->kind, "OCI runtime exec failed: exec failed: %.1500s: unknown", e->text);
+		err_set(&own, e->kind, "OCI runtime exec failed: exec failed: %.1500s: unknown",
+			e->text);
 		if (x) {
 			x->running = false;
 			x->has_exit = true;
-			x->exit_code = e->kind == ERR_NO_PROGRAM ? 127 : e->kind == ERR_NOT_EXECUTABLE ? 126 : 255;
+			x->exit_code = e->kind == ERR_NO_PROGRAM       ? 127
+				       : e->kind == ERR_NOT_EXECUTABLE ? 126
+								       : 255;
 			x->finished_at = clock_now_ns();
 		}
 	} else if (x) {
@@ -158,12 +170,12 @@ static void exec_answered(struct container *c, void *ud, const struct shim_messa
 static int build_process(struct container *c, struct exec *x, struct buf *out, struct err *e)
 {
 	AUTO(arena) struct arena *a = arena_new();
-	struct ocispec_in in = { .id = c->id,
-				 .config = &c->meta.config,
-				 .host = &c->host,
-				 .mounts = &c->meta.mounts,
-				 .path = c->meta.path,
-				 .args = &c->meta.args };
+	struct ocispec_in in = {.id = c->id,
+				.config = &c->meta.config,
+				.host = &c->host,
+				.mounts = &c->meta.mounts,
+				.path = c->meta.path,
+				.args = &c->meta.args};
 	struct oci_process p;
 	struct jw w = JW_INIT(out);
 
@@ -173,11 +185,12 @@ static int build_process(struct container *c, struct exec *x, struct buf *out, s
 	return 0;
 }
 
-int engine_exec_start(struct engine *g, const char *id, const struct exec_start *o, const struct engine_attach *attach,
-		      engine_done_fn cb, void *ud, struct err *e)
+int engine_exec_start(struct engine *g, const char *id, const struct exec_start *o,
+		      const struct engine_attach *attach, engine_done_fn cb, void *ud,
+		      struct err *e)
 {
 	AUTO_BUF struct buf text = BUF_INIT(SHIM_MSG_MAX), preface = BUF_INIT(SHIM_MSG_MAX);
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_EXEC), .id = id };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_EXEC), .id = id};
 	AUTO_FD int fd = attach ? attach->fd : FD_NONE;
 	struct exec_call *call;
 	struct container *c;
@@ -211,7 +224,7 @@ int engine_exec_start(struct engine *g, const char *id, const struct exec_start 
 	exec_event(c, x, "exec_create", true);
 	exec_event(c, x, "exec_start", true);
 	call = NEW(struct exec_call);
-	*call = (struct exec_call){ .g = g, .cb = cb, .ud = ud };
+	*call = (struct exec_call){.g = g, .cb = cb, .ud = ud};
 	memcpy(call->id, x->id, sizeof(call->id));
 	x->started = x->running = true;
 	if (shim_call(c->shim, &r, fd, exec_answered, call, e) < 0) {
@@ -261,7 +274,7 @@ void exec_container_gone(struct container *c)
 int engine_exec_resize(struct engine *g, const char *id, unsigned h, unsigned w, struct err *e)
 {
 	struct exec *x = find(g, id, e);
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_EXEC_RESIZE), .id = id, .h = h, .w = w };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_EXEC_RESIZE), .id = id, .h = h, .w = w};
 	struct container *c;
 
 	if (!x)
@@ -275,7 +288,7 @@ int engine_exec_resize(struct engine *g, const char *id, unsigned h, unsigned w,
 int engine_exec_inspect(struct engine *g, const char *id, struct buf *out, struct err *e)
 {
 	const struct exec *x = find(g, id, e);
-	struct strs args = { .set = true };
+	struct strs args = {.set = true};
 	struct jw w = JW_INIT(out);
 
 	if (!x)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Health checks: a probe runs as an exec every interval; its output is caught through a socket pair. */
+/* Health checks: a probe runs as an exec every interval; its output is caught through a socket
+ * pair. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
@@ -11,7 +12,7 @@
 
 #include "base/banned.h"
 
-#define SECOND 1000000000ll
+#define SECOND		  1000000000ll
 #define HEALTH_OUTPUT_MAX 4096
 
 struct probe {
@@ -38,7 +39,7 @@ static void add_entry(struct health *h, int64_t start, int64_t code, char *outpu
 		memmove(&h->log[0], &h->log[1], sizeof(h->log[0]) * (HEALTH_LOG_MAX - 1));
 		h->nlog--;
 	}
-	h->log[h->nlog++] = (struct health_entry){ start, clock_now_ns(), code, output };
+	h->log[h->nlog++] = (struct health_entry){start, clock_now_ns(), code, output};
 }
 
 static void set_status(struct container *c, const char *status)
@@ -86,7 +87,8 @@ static void probe_exit(struct exec *x, void *ud)
 	if (c && c->health.enabled && c->health.generation == p->generation && !p->timed_out) {
 		size_t have = 0;
 
-		while (have < HEALTH_OUTPUT_MAX && (n = recv(p->fd, text + have, HEALTH_OUTPUT_MAX - have, MSG_DONTWAIT)) > 0)
+		while (have < HEALTH_OUTPUT_MAX &&
+		       (n = recv(p->fd, text + have, HEALTH_OUTPUT_MAX - have, MSG_DONTWAIT)) > 0)
 			have += (size_t)n;
 		text[have] = '\0';
 		c->health.running = false;
@@ -99,7 +101,8 @@ static void probe_timeout(uv_timer_t *t)
 {
 	struct probe *p = t->data;
 	struct container *c = container_by_id(p->g, p->cid);
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_EXEC_SIGNAL), .id = p->exec_id, .signo = 9 };
+	struct shim_request r = {
+		.op = shim_op_name(SHIM_OP_EXEC_SIGNAL), .id = p->exec_id, .signo = 9};
 	struct err e = ERR_INIT;
 
 	engine_timer_free(&p->timeout);
@@ -109,9 +112,11 @@ static void probe_timeout(uv_timer_t *t)
 	if (c->shim)
 		shim_call(c->shim, &r, -1, NULL, NULL, &e);
 	c->health.running = false;
-	probe_result(c, p->start, -1,
-		     xasprintf("Health check exceeded timeout (%llds)",
-			       (long long)(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND) / SECOND)));
+	probe_result(
+		c, p->start, -1,
+		xasprintf("Health check exceeded timeout (%llds)",
+			  (long long)(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND) /
+				      SECOND)));
 }
 
 static int probe_command(const struct container *c, struct exec_config *x, struct arena *a)
@@ -143,9 +148,9 @@ static void probe_run(uv_timer_t *t)
 {
 	struct container *c = t->data;
 	AUTO(arena) struct arena *a = arena_new();
-	struct exec_config xc = { 0 };
-	struct exec_start xs = { 0 };
-	struct engine_attach at = { .out = true, .err = true, .stream = true };
+	struct exec_config xc = {0};
+	struct exec_start xs = {0};
+	struct engine_attach at = {.out = true, .err = true, .stream = true};
 	struct err e = ERR_INIT;
 	struct probe *p;
 	struct exec *x;
@@ -156,10 +161,14 @@ static void probe_run(uv_timer_t *t)
 		schedule(c);
 		return;
 	}
-	if (probe_command(c, &xc, a) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (probe_command(c, &xc, a) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return;
 	p = NEW(struct probe);
-	*p = (struct probe){ .g = c->g, .generation = c->health.generation, .fd = pair[0], .start = clock_now_ns() };
+	*p = (struct probe){.g = c->g,
+			    .generation = c->health.generation,
+			    .fd = pair[0],
+			    .start = clock_now_ns()};
 	memcpy(p->cid, c->id, sizeof(p->cid));
 	at.fd = pair[1];
 	if (engine_exec_create(c->g, c, &xc, p->exec_id, &e) < 0) {
@@ -171,8 +180,10 @@ static void probe_run(uv_timer_t *t)
 	x = exec_get(c->g, p->exec_id);
 	x->on_exit = probe_exit;
 	x->on_exit_ud = p;
-	p->timeout = engine_timer(c->g, (uint64_t)(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND) / 1000000),
-				  probe_timeout, p);
+	p->timeout = engine_timer(
+		c->g,
+		(uint64_t)(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND) / 1000000),
+		probe_timeout, p);
 	c->health.running = true;
 	if (engine_exec_start(c->g, p->exec_id, &xs, &at, NULL, NULL, &e) < 0) {
 		log_warn("container %.12s: health check: %s", c->id, e.text);
@@ -188,7 +199,8 @@ static void schedule(struct container *c)
 	const struct healthcheck *hc = c->meta.config.healthcheck;
 	int64_t wait = or_default(hc->interval, 30 * SECOND);
 
-	if (strcmp(c->health.status, "starting") == 0 && clock_now_ns() - c->st.started_at < hc->start_period)
+	if (strcmp(c->health.status, "starting") == 0 &&
+	    clock_now_ns() - c->st.started_at < hc->start_period)
 		wait = or_default(hc->start_interval, 5 * SECOND);
 	engine_timer_free(&c->health.timer);
 	c->health.timer = engine_timer(c->g, (uint64_t)(wait / 1000000), probe_run, c);

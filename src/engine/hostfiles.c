@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /etc/hosts, /etc/hostname and /etc/resolv.conf of a container; files in its data folder, bound in at start. */
+/* /etc/hosts, /etc/hostname and /etc/resolv.conf of a container; files in its data folder, bound in
+ * at start. */
 #include "engine/engine-priv.h"
 #include "sys/fs.h"
 
@@ -31,8 +32,10 @@ void hostfile_hosts(const struct host_config *h, const char *host_text, struct b
 		if (out->n > 0 && out->p[out->n - 1] != '\n')
 			buf_addc(out, '\n');
 	} else {
-		buf_adds(out, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
-			      "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+		buf_adds(out, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
+			      "ip6-loopback\nfe00::\tip6-localnet\n"
+			      "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-"
+			      "allrouters\n");
 	}
 	extra_hosts(h, out);
 }
@@ -43,7 +46,8 @@ static bool is_local_server(struct str line)
 	struct str rest = line, word;
 
 	return str_cut(&rest, ' ', &word) && str_eq(word, "nameserver") && rest.n > 0 &&
-	       (strncmp(rest.p, "127.", MIN(rest.n, 4u)) == 0 || strncmp(rest.p, "::1", MIN(rest.n, 3u)) == 0);
+	       (strncmp(rest.p, "127.", MIN(rest.n, 4u)) == 0 ||
+		strncmp(rest.p, "::1", MIN(rest.n, 3u)) == 0);
 }
 
 static bool line_is(struct str line, const char *key)
@@ -59,9 +63,11 @@ void hostfile_resolv(const struct host_config *h, const char *host_text, struct 
 	struct str rest = str_of(host_text), line;
 
 	while (rest.n > 0 && str_cut(&rest, '\n', &line)) {
-		if ((h->dns.n > 0 && line_is(line, "nameserver")) || (h->dns_search.n > 0 && line_is(line, "search")) ||
+		if ((h->dns.n > 0 && line_is(line, "nameserver")) ||
+		    (h->dns_search.n > 0 && line_is(line, "search")) ||
 		    (h->dns_search.n > 0 && line_is(line, "domain")) ||
-		    (h->dns_options.n > 0 && line_is(line, "options")) || (!host_net && is_local_server(line)))
+		    (h->dns_options.n > 0 && line_is(line, "options")) ||
+		    (!host_net && is_local_server(line)))
 			continue;
 		buf_add(out, line.p, line.n);
 		buf_addc(out, '\n');

@@ -36,11 +36,15 @@ static bool find_user(void *ud, const struct digest *id, struct image_user *ret)
 	return found;
 }
 
-int engine_image_list(struct engine *g, const struct filters *f, bool all, bool shared_size, bool digests, struct buf *out,
-		      struct err *e)
+int engine_image_list(struct engine *g, const struct filters *f, bool all, bool shared_size,
+		      bool digests, struct buf *out, struct err *e)
 {
-	struct image_list o = { .all = all, .digests = digests, .shared_size = shared_size, .filters = f,
-				.users = count_users, .ud = g };
+	struct image_list o = {.all = all,
+			       .digests = digests,
+			       .shared_size = shared_size,
+			       .filters = f,
+			       .users = count_users,
+			       .ud = g};
 
 	return image_list_json(g->images, &o, out, e);
 }
@@ -55,23 +59,25 @@ int engine_image_history(struct engine *g, const char *ref, struct buf *out, str
 	return image_history_json(g->images, ref, out, e);
 }
 
-int engine_image_remove(struct engine *g, const char *ref, bool force, bool noprune, struct buf *out, struct err *e)
+int engine_image_remove(struct engine *g, const char *ref, bool force, bool noprune,
+			struct buf *out, struct err *e)
 {
-	struct image_remove o = { .force = force, .noprune = noprune, .user = find_user, .ud = g };
+	struct image_remove o = {.force = force, .noprune = noprune, .user = find_user, .ud = g};
 	int rc = image_remove(g->images, ref, &o, out, e);
 
 	engine_trash(g);
 	return rc;
 }
 
-int engine_image_tag(struct engine *g, const char *ref, const char *repo, const char *tag, struct err *e)
+int engine_image_tag(struct engine *g, const char *ref, const char *repo, const char *tag,
+		     struct err *e)
 {
 	return image_tag(g->images, ref, repo, tag, e);
 }
 
 int engine_image_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e)
 {
-	struct image_remove o = { .user = find_user, .ud = g };
+	struct image_remove o = {.user = find_user, .ud = g};
 	int rc = image_prune(g->images, f, &o, out, e);
 
 	engine_trash(g);

@@ -42,7 +42,7 @@ static void write_path(struct jw *w, const char *key, const struct container *c,
 
 static void write_network(const struct container *c, struct jw *w)
 {
-	static const char *const empty[] = { "EndpointID", "Gateway", "GlobalIPv6Address" };
+	static const char *const empty[] = {"EndpointID", "Gateway", "GlobalIPv6Address"};
 
 	jw_obj(w);
 	jw_kv_str(w, "Bridge", "");
@@ -114,7 +114,8 @@ static void write_exec_ids(const struct container *c, struct jw *w)
 		jw_arr_end(w);
 }
 
-int engine_container_inspect(struct engine *g, struct container *c, bool size, struct buf *out, struct err *e)
+int engine_container_inspect(struct engine *g, struct container *c, bool size, struct buf *out,
+			     struct err *e)
 {
 	struct jw w = JW_INIT(out);
 	AUTO_FREE char *name = xasprintf("/%s", c->name);

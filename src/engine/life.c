@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A running container until it is gone: signals, stop, pause, the exit and what follows from it, wait, removal. */
+/* A running container until it is gone: signals, stop, pause, the exit and what follows from it,
+ * wait, removal. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
@@ -13,7 +14,7 @@
 
 #define RESTART_DELAY_MIN (100ll * 1000000)
 #define RESTART_DELAY_MAX (60ll * 1000000000)
-#define RESTART_GOOD_RUN (10ll * 1000000000)
+#define RESTART_GOOD_RUN  (10ll * 1000000000)
 
 /* ---- hooks and waits ---- */
 
@@ -73,8 +74,8 @@ void wait_notify(struct container *c, bool removed)
 	}
 }
 
-int engine_container_wait(struct engine *g, struct container *c, const char *condition, engine_wait_fn cb, void *ud,
-			  struct engine_wait **ret_wait, struct err *e)
+int engine_container_wait(struct engine *g, struct container *c, const char *condition,
+			  engine_wait_fn cb, void *ud, struct engine_wait **ret_wait, struct err *e)
 {
 	struct engine_wait *w;
 	bool removed = false, next = false;
@@ -91,7 +92,7 @@ int engine_container_wait(struct engine *g, struct container *c, const char *con
 		return 0;
 	}
 	w = NEW(struct engine_wait);
-	*w = (struct engine_wait){ .removed = removed, .next_exit = next, .cb = cb, .ud = ud };
+	*w = (struct engine_wait){.removed = removed, .next_exit = next, .cb = cb, .ud = ud};
 	list_add_tail(&c->waits, &w->link);
 	*ret_wait = w;
 	return 0;
@@ -110,7 +111,8 @@ struct done_call {
 	void *ud;
 };
 
-static void done_answered(struct container *c, void *ud, const struct shim_message *m, const struct err *e)
+static void done_answered(struct container *c, void *ud, const struct shim_message *m,
+			  const struct err *e)
 {
 	struct done_call *d = ud;
 
@@ -119,11 +121,12 @@ static void done_answered(struct container *c, void *ud, const struct shim_messa
 	free(d);
 }
 
-static int call_done(struct container *c, const struct shim_request *r, engine_done_fn cb, void *ud, struct err *e)
+static int call_done(struct container *c, const struct shim_request *r, engine_done_fn cb, void *ud,
+		     struct err *e)
 {
 	struct done_call *d = NEW(struct done_call);
 
-	*d = (struct done_call){ cb, ud };
+	*d = (struct done_call){cb, ud};
 	if (shim_call(c->shim, r, -1, done_answered, d, e) == 0)
 		return 0;
 	free(d);
@@ -132,7 +135,7 @@ static int call_done(struct container *c, const struct shim_request *r, engine_d
 
 int container_signal(struct container *c, int signo, engine_done_fn cb, void *ud, struct err *e)
 {
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_SIGNAL), .signo = signo };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_SIGNAL), .signo = signo};
 	char text[16];
 
 	snprintf(text, sizeof(text), "%d", signo);
@@ -141,7 +144,7 @@ int container_signal(struct container *c, int signo, engine_done_fn cb, void *ud
 	container_event(c, "kill", "signal", text, NULL);
 	/* A frozen process must thaw to die. */
 	if (c->st.paused && signo == SIGKILL) {
-		struct shim_request resume = { .op = shim_op_name(SHIM_OP_RESUME) };
+		struct shim_request resume = {.op = shim_op_name(SHIM_OP_RESUME)};
 		struct err ignored = ERR_INIT;
 
 		shim_call(c->shim, &resume, -1, NULL, NULL, &ignored);
@@ -150,8 +153,8 @@ int container_signal(struct container *c, int signo, engine_done_fn cb, void *ud
 	return 0;
 }
 
-int engine_container_kill(struct engine *g, struct container *c, const char *signal, engine_done_fn cb, void *ud,
-			  struct err *e)
+int engine_container_kill(struct engine *g, struct container *c, const char *signal,
+			  engine_done_fn cb, void *ud, struct err *e)
 {
 	int signo = signal && *signal ? signal_parse(signal) : SIGKILL;
 	int stop = c->meta.config.stop_signal ? signal_parse(c->meta.config.stop_signal) : SIGTERM;
@@ -159,7 +162,9 @@ int engine_container_kill(struct engine *g, struct container *c, const char *sig
 	if (signo < 0)
 		return err_set(e, ERR_INVALID, "invalid signal: %s", signal);
 	if (!c->st.running)
-		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", c->name, c->id);
+		return err_set(e, ERR_CONFLICT,
+			       "cannot kill container: %s: container %s is not running", c->name,
+			       c->id);
 	if (signo == SIGKILL || signo == stop)
 		c->st.manual_stop = true;
 	return container_signal(c, signo, cb, ud, e);
@@ -196,7 +201,8 @@ static void stop_timeout(uv_timer_t *t)
 		log_warn("container %.12s: cannot kill: %s", op->c->id, e.text);
 }
 
-static int begin_stop(struct container *c, const char *signal, int timeout_s, engine_done_fn cb, void *ud, struct err *e)
+static int begin_stop(struct container *c, const char *signal, int timeout_s, engine_done_fn cb,
+		      void *ud, struct err *e)
 {
 	const char *name = signal && *signal ? signal : c->meta.config.stop_signal;
 	int signo = name && *name ? signal_parse(name) : SIGTERM;
@@ -213,15 +219,15 @@ static int begin_stop(struct container *c, const char *signal, int timeout_s, en
 	if (container_signal(c, signo, NULL, NULL, e) < 0)
 		return -1;
 	op = NEW(struct stop_op);
-	*op = (struct stop_op){ .c = c, .cb = cb, .ud = ud };
+	*op = (struct stop_op){.c = c, .cb = cb, .ud = ud};
 	if (timeout > 0)
 		op->timer = engine_timer(c->g, (uint64_t)timeout * 1000, stop_timeout, op);
 	exit_hook_add(c, stop_exited, op);
 	return 0;
 }
 
-int engine_container_stop(struct engine *g, struct container *c, const char *signal, int timeout_s, engine_done_fn cb,
-			  void *ud, struct err *e)
+int engine_container_stop(struct engine *g, struct container *c, const char *signal, int timeout_s,
+			  engine_done_fn cb, void *ud, struct err *e)
 {
 	if (c->st.restarting && !c->st.running) {
 		restart_cancel(c);
@@ -270,17 +276,18 @@ static void restart_stopped(void *ud, const struct err *e)
 	free(op);
 }
 
-int engine_container_restart(struct engine *g, struct container *c, const char *signal, int timeout_s, engine_done_fn cb,
-			     void *ud, struct err *e)
+int engine_container_restart(struct engine *g, struct container *c, const char *signal,
+			     int timeout_s, engine_done_fn cb, void *ud, struct err *e)
 {
 	struct restart_op *op;
 
 	if (c->st.removing)
-		return err_set(e, ERR_CONFLICT, "container is marked for removal and cannot be started");
+		return err_set(e, ERR_CONFLICT,
+			       "container is marked for removal and cannot be started");
 	if (c->starting)
 		return err_set(e, ERR_CONFLICT, "container %s is starting", c->id);
 	op = NEW(struct restart_op);
-	*op = (struct restart_op){ .g = g, .cb = cb, .ud = ud };
+	*op = (struct restart_op){.g = g, .cb = cb, .ud = ud};
 	snprintf(op->id, sizeof(op->id), "%s", c->id);
 	if (!c->st.running) {
 		restart_cancel(c);
@@ -302,7 +309,8 @@ struct pause_op {
 	void *ud;
 };
 
-static void pause_answered(struct container *c, void *ud, const struct shim_message *m, const struct err *e)
+static void pause_answered(struct container *c, void *ud, const struct shim_message *m,
+			   const struct err *e)
 {
 	struct pause_op *op = ud;
 
@@ -317,17 +325,18 @@ static void pause_answered(struct container *c, void *ud, const struct shim_mess
 
 static int pause_call(struct container *c, bool pause, engine_done_fn cb, void *ud, struct err *e)
 {
-	struct shim_request r = { .op = shim_op_name(pause ? SHIM_OP_PAUSE : SHIM_OP_RESUME) };
+	struct shim_request r = {.op = shim_op_name(pause ? SHIM_OP_PAUSE : SHIM_OP_RESUME)};
 	struct pause_op *op = NEW(struct pause_op);
 
-	*op = (struct pause_op){ pause, cb, ud };
+	*op = (struct pause_op){pause, cb, ud};
 	if (shim_call(c->shim, &r, -1, pause_answered, op, e) == 0)
 		return 0;
 	free(op);
 	return -1;
 }
 
-int engine_container_pause(struct engine *g, struct container *c, engine_done_fn cb, void *ud, struct err *e)
+int engine_container_pause(struct engine *g, struct container *c, engine_done_fn cb, void *ud,
+			   struct err *e)
 {
 	if (!c->st.running)
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
@@ -336,16 +345,18 @@ int engine_container_pause(struct engine *g, struct container *c, engine_done_fn
 	return pause_call(c, true, cb, ud, e);
 }
 
-int engine_container_unpause(struct engine *g, struct container *c, engine_done_fn cb, void *ud, struct err *e)
+int engine_container_unpause(struct engine *g, struct container *c, engine_done_fn cb, void *ud,
+			     struct err *e)
 {
 	if (!c->st.paused)
 		return err_set(e, ERR_CONFLICT, "Container %s is not paused", c->id);
 	return pause_call(c, false, cb, ud, e);
 }
 
-int engine_container_resize(struct engine *g, struct container *c, unsigned h, unsigned w, struct err *e)
+int engine_container_resize(struct engine *g, struct container *c, unsigned h, unsigned w,
+			    struct err *e)
 {
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_RESIZE), .h = h, .w = w };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_RESIZE), .h = h, .w = w};
 	char ht[16], wt[16];
 
 	if (!c->st.running)
@@ -362,8 +373,8 @@ int engine_container_resize(struct engine *g, struct container *c, unsigned h, u
 
 void container_clean_run(struct container *c)
 {
-	static const char *const files[] = { SHIM_CONFIG_FILE, SHIM_BUNDLE_FILE, SHIM_SOCKET_FILE, SHIM_STATE_FILE,
-					     SHIM_EXIT_FILE };
+	static const char *const files[] = {SHIM_CONFIG_FILE, SHIM_BUNDLE_FILE, SHIM_SOCKET_FILE,
+					    SHIM_STATE_FILE, SHIM_EXIT_FILE};
 	AUTO_FREE char *path = container_run_path(c, NULL);
 	AUTO_FD int dir = fs_open_dir(path);
 
@@ -418,12 +429,13 @@ static void plan_restart(struct container *c)
 		c->restart_delay_ns = MIN(c->restart_delay_ns * 2, RESTART_DELAY_MAX);
 	c->st.restart_count++;
 	c->st.restarting = true;
-	c->restart_timer = engine_timer(c->g, (uint64_t)(c->restart_delay_ns / 1000000), restart_now, c);
+	c->restart_timer = engine_timer(c->g, (uint64_t)(c->restart_delay_ns / 1000000),
+					restart_now, c);
 }
 
 static void tell_shim_to_leave(struct container *c)
 {
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_QUIT) };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_QUIT)};
 	struct err e = ERR_INIT;
 
 	if (c->shim)
@@ -463,7 +475,8 @@ void container_exited(struct container *c, int64_t code, bool oom, int64_t finis
 	if (!c->starting)
 		wait_notify(c, false);
 	c = container_by_id(g, id);
-	if (c && c->host.auto_remove && !c->st.running && !c->starting && !c->st.restarting && !c->st.removing) {
+	if (c && c->host.auto_remove && !c->st.running && !c->starting && !c->st.restarting &&
+	    !c->st.removing) {
 		struct err e = ERR_INIT;
 
 		if (engine_container_remove(g, c, true, true, false, NULL, NULL, &e) < 0)
@@ -568,22 +581,27 @@ static void remove_exited(struct container *c, void *ud, const struct err *e)
 	free(op);
 }
 
-int engine_container_remove(struct engine *g, struct container *c, bool force, bool volumes, bool link,
-			    engine_done_fn cb, void *ud, struct err *e)
+int engine_container_remove(struct engine *g, struct container *c, bool force, bool volumes,
+			    bool link, engine_done_fn cb, void *ud, struct err *e)
 {
 	struct remove_op *op;
 
 	if (link)
-		return err_set(e, ERR_UNSUPPORTED, "container links (--link) are not built in coracle yet");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "container links (--link) are not built in coracle yet");
 	if (c->st.removing)
-		return err_set(e, ERR_CONFLICT, "removal of container %s is already in progress", c->id);
+		return err_set(e, ERR_CONFLICT, "removal of container %s is already in progress",
+			       c->id);
 	if (c->starting)
-		return err_set(e, ERR_CONFLICT, "cannot remove container \"/%s\": container is starting", c->name);
+		return err_set(e, ERR_CONFLICT,
+			       "cannot remove container \"/%s\": container is starting", c->name);
 	if (!force && (c->st.running || c->st.restarting))
-		return err_set(e, ERR_CONFLICT, "cannot remove container \"/%s\": container is %s: %s", c->name,
-			       container_status_name(c),
-			       c->st.paused ? "unpause and stop the container before removing or force remove"
-					    : "stop the container before removing or force remove");
+		return err_set(
+			e, ERR_CONFLICT, "cannot remove container \"/%s\": container is %s: %s",
+			c->name, container_status_name(c),
+			c->st.paused
+				? "unpause and stop the container before removing or force remove"
+				: "stop the container before removing or force remove");
 	if (!c->st.running) {
 		if (finish_remove(c, volumes, e) < 0)
 			return -1;
@@ -598,7 +616,7 @@ int engine_container_remove(struct engine *g, struct container *c, bool force, b
 		return -1;
 	}
 	op = NEW(struct remove_op);
-	*op = (struct remove_op){ volumes, cb, ud };
+	*op = (struct remove_op){volumes, cb, ud};
 	exit_hook_add(c, remove_exited, op);
 	return 0;
 }

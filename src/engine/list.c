@@ -41,7 +41,8 @@ void container_status_text(const struct container *c, int64_t now, struct buf *o
 		if (st->paused)
 			buf_adds(out, " (Paused)");
 		else if (c->health.enabled)
-			buf_addf(out, " (%s%s)", strcmp(c->health.status, "starting") == 0 ? "health: " : "",
+			buf_addf(out, " (%s%s)",
+				 strcmp(c->health.status, "starting") == 0 ? "health: " : "",
 				 c->health.status);
 		return;
 	}
@@ -86,7 +87,8 @@ void mounts_write(const struct container *c, struct jw *w)
 
 void networks_write(const struct container *c, struct jw *w)
 {
-	static const char *const texts[] = { "Gateway", "IPAddress", "IPv6Gateway", "GlobalIPv6Address" };
+	static const char *const texts[] = {"Gateway", "IPAddress", "IPv6Gateway",
+					    "GlobalIPv6Address"};
 	const char *mode = c->host.network_mode;
 
 	jw_obj(w);
@@ -169,8 +171,8 @@ static bool filter_exited(const struct filters *f, const struct container *c)
 	for (size_t i = 0; v && i < v->n; i++) {
 		int64_t code;
 
-		if (num_parse_i64(v->v[i], -1000, 1000, &code) == 0 && code == c->st.exit_code && !c->st.running &&
-		    c->st.started)
+		if (num_parse_i64(v->v[i], -1000, 1000, &code) == 0 && code == c->st.exit_code &&
+		    !c->st.running && c->st.started)
 			return true;
 	}
 	return !v || v->n == 0;
@@ -183,7 +185,8 @@ static bool filter_volume(const struct filters *f, const struct container *c)
 
 	for (size_t i = 0; v && i < v->n; i++)
 		for (size_t k = 0; k < c->meta.mounts.n; k++)
-			if ((m[k].name && strcmp(m[k].name, v->v[i]) == 0) || strcmp(m[k].destination, v->v[i]) == 0 ||
+			if ((m[k].name && strcmp(m[k].name, v->v[i]) == 0) ||
+			    strcmp(m[k].destination, v->v[i]) == 0 ||
 			    (m[k].source && strcmp(m[k].source, v->v[i]) == 0))
 				return true;
 	return !v || v->n == 0;
@@ -204,17 +207,23 @@ static bool matches(const struct query *q, const struct container *c)
 	const struct filters *f = q->o->filters;
 	const char *health = c->health.enabled && c->st.running ? c->health.status : "none";
 
-	return filter_name(f, c->name) && filter_id(f, c->id) && filters_match_labels(f, &c->meta.config.labels) &&
-	       filters_match(f, "status", container_status_name(c)) && filter_exited(f, c) && filter_volume(f, c) &&
-	       filter_ancestor(q, c) && filters_match(f, "network", c->host.network_mode) &&
-	       filters_match(f, "health", health) && !(filters_get(f, "publish") && filters_get(f, "publish")->n > 0);
+	return filter_name(f, c->name) && filter_id(f, c->id) &&
+	       filters_match_labels(f, &c->meta.config.labels) &&
+	       filters_match(f, "status", container_status_name(c)) && filter_exited(f, c) &&
+	       filter_volume(f, c) && filter_ancestor(q, c) &&
+	       filters_match(f, "network", c->host.network_mode) &&
+	       filters_match(f, "health", health) &&
+	       !(filters_get(f, "publish") && filters_get(f, "publish")->n > 0);
 }
 
 static int prepare_query(struct query *q, struct err *e)
 {
-	static const char *const allowed[] = { "ancestor", "before",	"exited", "expose",  "health", "id",	 "is-task", "isolation",
-					       "label",	   "label!",	"name",	  "network", "publish", "since", "status",  "volume", NULL };
-	static const char *const states[] = { "created", "dead", "exited", "paused", "removing", "restarting", "running" };
+	static const char *const allowed[] = {
+		"ancestor", "before",	 "exited", "expose", "health", "id",
+		"is-task",  "isolation", "label",  "label!", "name",   "network",
+		"publish",  "since",	 "status", "volume", NULL};
+	static const char *const states[] = {"created",	 "dead",       "exited", "paused",
+					     "removing", "restarting", "running"};
 	const struct filters *f = q->o->filters;
 	const struct strs *v;
 
@@ -309,12 +318,14 @@ static void summary(const struct container *c, bool size, int64_t now, struct jw
 	jw_obj_end(w);
 }
 
-int engine_container_list(struct engine *g, const struct engine_list_options *o, struct buf *out, struct err *e)
+int engine_container_list(struct engine *g, const struct engine_list_options *o, struct buf *out,
+			  struct err *e)
 {
-	struct query q = { .g = g, .o = o };
+	struct query q = {.g = g, .o = o};
 	struct jw w = JW_INIT(out);
 	int64_t now = clock_now_ns(), left = o->limit > 0 ? o->limit : INT64_MAX;
-	const struct strs *status = filters_get(o->filters, "status"), *exited = filters_get(o->filters, "exited");
+	const struct strs *status = filters_get(o->filters, "status"),
+			  *exited = filters_get(o->filters, "exited");
 	bool all = o->all || o->limit > 0 || (status && status->n > 0) || (exited && exited->n > 0);
 	bool below = false;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a container's log for the API: frames or raw text, pulled by the caller, woken when following. */
+/* Reading a container's log for the API: frames or raw text, pulled by the caller, woken when
+ * following. */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
 #include "logs/json-file.h"
@@ -59,11 +60,14 @@ void logs_container_ended(struct container *c)
 	}
 }
 
-int engine_logs_open(struct engine *g, struct container *c, const struct engine_logs_options *o, void (*wake)(void *ud),
-		     void *ud, struct engine_logs **ret, struct err *e)
+int engine_logs_open(struct engine *g, struct container *c, const struct engine_logs_options *o,
+		     void (*wake)(void *ud), void *ud, struct engine_logs **ret, struct err *e)
 {
 	bool follow = o->follow && (c->st.running || c->starting || c->st.restarting);
-	struct log_query q = { .since_ns = o->since_ns, .until_ns = o->until_ns, .tail = o->tail, .follow = follow };
+	struct log_query q = {.since_ns = o->since_ns,
+			      .until_ns = o->until_ns,
+			      .tail = o->tail,
+			      .follow = follow};
 	AUTO_FREE char *name = xasprintf("%s-json.log", c->id);
 	AUTO_FREE char *path = container_data_path(c, name);
 	struct engine_logs *l;
@@ -72,9 +76,11 @@ int engine_logs_open(struct engine *g, struct container *c, const struct engine_
 	int rc;
 
 	if (!o->out && !o->err)
-		return err_set(e, ERR_INVALID, "Bad parameters: you must choose at least one stream");
+		return err_set(e, ERR_INVALID,
+			       "Bad parameters: you must choose at least one stream");
 	if (strcmp(c->host.log_config.type, "none") == 0)
-		return err_set(e, ERR_UNSUPPORTED, "configured logging driver does not support reading");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "configured logging driver does not support reading");
 	rc = log_reader_open(path, &q, &r);
 	if (rc < 0)
 		return err_sys(e, rc, "open the log of container %s", c->id);
@@ -92,7 +98,9 @@ int engine_logs_open(struct engine *g, struct container *c, const struct engine_
 		l->poll->data = l;
 	}
 	if (follow && o->until_ns)
-		l->until = engine_timer(g, o->until_ns > now ? (uint64_t)((o->until_ns - now) / 1000000) + 1 : 0, on_until, l);
+		l->until = engine_timer(
+			g, o->until_ns > now ? (uint64_t)((o->until_ns - now) / 1000000) + 1 : 0,
+			on_until, l);
 	*ret = l;
 	return 0;
 }
@@ -121,7 +129,8 @@ static void add_entry(const struct engine_logs *l, const struct log_entry *en, s
 	if (l->o.mux && !out->overflow) {
 		unsigned char head[MUX_HEADER];
 
-		mux_header(head, en->stream == LOG_STDERR ? MUX_STDERR : MUX_STDOUT, out->n - start - MUX_HEADER);
+		mux_header(head, en->stream == LOG_STDERR ? MUX_STDERR : MUX_STDOUT,
+			   out->n - start - MUX_HEADER);
 		memcpy(out->p + start, head, MUX_HEADER);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a container inherits: the image's config under the user's, and values shown for unset HostConfig fields. */
+/* What a container inherits: the image's config under the user's, and values shown for unset
+ * HostConfig fields. */
 #include "engine/engine-priv.h"
 
 #include <string.h>
@@ -56,7 +57,7 @@ static void merge_set(struct strs *user, const struct strs *image, struct arena 
 
 static void merge_labels(struct strmap *user, const struct strmap *image, struct arena *a)
 {
-	struct strmap m = { .set = true };
+	struct strmap m = {.set = true};
 
 	m.v = arena_alloc(a, (user->n + image->n + 1) * sizeof(*m.v));
 	for (size_t i = 0; i < image->n; i++)
@@ -67,8 +68,8 @@ static void merge_labels(struct strmap *user, const struct strmap *image, struct
 	*user = m;
 }
 
-static const struct healthcheck *merge_health(const struct healthcheck *user, const struct healthcheck *image,
-					      struct arena *a)
+static const struct healthcheck *merge_health(const struct healthcheck *user,
+					      const struct healthcheck *image, struct arena *a)
 {
 	struct healthcheck *h;
 
@@ -86,9 +87,10 @@ static const struct healthcheck *merge_health(const struct healthcheck *user, co
 	return h;
 }
 
-int merge_image_config(struct container_config *c, const char *image_json, struct arena *a, struct err *e)
+int merge_image_config(struct container_config *c, const char *image_json, struct arena *a,
+		       struct err *e)
 {
-	struct container_config image = { 0 };
+	struct container_config image = {0};
 	AUTO(json) struct json *j = NULL;
 	const struct json *config;
 
@@ -106,7 +108,7 @@ int merge_image_config(struct container_config *c, const char *image_json, struc
 		c->entrypoint = image.entrypoint;
 	} else if (c->entrypoint.n == 1 && !*c->entrypoint.v[0]) {
 		/* --entrypoint "" clears the image's; its Cmd must not run either. */
-		c->entrypoint = (struct strs){ 0 };
+		c->entrypoint = (struct strs){0};
 	}
 	merge_env(&c->env, &image.env, a);
 	merge_set(&c->volumes, &image.volumes, a);
@@ -138,7 +140,7 @@ static void strs_default(struct strs *s, const char *const *v, struct arena *a)
 
 void host_config_defaults(struct host_config *h, struct arena *a)
 {
-	struct security sec = { 0 };
+	struct security sec = {0};
 	struct err e = ERR_INIT;
 
 	if (!is_set(h->network_mode) || strcmp(h->network_mode, "default") == 0)
@@ -154,7 +156,8 @@ void host_config_defaults(struct host_config *h, struct arena *a)
 	if (!is_set(h->ipc_mode))
 		h->ipc_mode = "private";
 	if (!is_set(h->cgroupns_mode))
-		h->cgroupns_mode = h->privileged || runtime_cgroup_version() != 2 ? "host" : "private";
+		h->cgroupns_mode = h->privileged || runtime_cgroup_version() != 2 ? "host"
+										  : "private";
 	if (!is_set(h->runtime))
 		h->runtime = "coracle";
 	if (h->shm_size == 0)
@@ -165,7 +168,7 @@ void host_config_defaults(struct host_config *h, struct arena *a)
 	    strcmp(sec.unmask.v[0], "ALL") == 0)
 		h->masked_paths.set = h->readonly_paths.set = true;
 	if (h->privileged) {
-		h->masked_paths = h->readonly_paths = (struct strs){ 0 };
+		h->masked_paths = h->readonly_paths = (struct strs){0};
 	} else {
 		strs_default(&h->masked_paths, default_masked_paths, a);
 		strs_default(&h->readonly_paths, default_readonly_paths, a);

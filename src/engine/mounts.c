@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mount points: -v, --mount, Volumes of the image and --volumes-from become one list, resolved once at create and kept
- * in the container's row. Nothing is mounted here: the runtime does that inside the container's own mount namespace.
+ * Mount points: -v, --mount, Volumes of the image and --volumes-from become one list, resolved once
+ * at create and kept in the container's row. Nothing is mounted here: the runtime does that inside
+ * the container's own mount namespace.
  */
-#include "base/clock.h"
 #include "engine/engine-priv.h"
 #include "sys/fs.h"
 
@@ -33,17 +33,20 @@ static const struct json_field mount_point_fields[] = {
 	MP(JT_BOOL, non_recursive, "NonRecursive"),
 	MP(JT_STR, subpath, "Subpath"),
 	MP(JT_STR, options, "Options"),
-	{ 0 },
+	{0},
 };
-const struct json_schema mount_point_schema = { "mount point", sizeof(struct mount_point), mount_point_fields };
+const struct json_schema mount_point_schema = {"mount point", sizeof(struct mount_point),
+					       mount_point_fields};
 
 bool tmpfs_option_is_known(const char *o)
 {
-	static const char *const flags[] = { "ro",	"rw",	    "exec",	 "noexec",   "suid",   "nosuid",   "dev",
-					     "nodev",	"atime",    "noatime",	 "relatime", "strictatime", "diratime",
-					     "nodiratime", "norelatime", "sync", "async",   "remount", "mand",   "nomand",
-					     "nostrictatime", "defaults" };
-	static const char *const keys[] = { "size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=", "mpol=", "huge=" };
+	static const char *const flags[] = {
+		"ro",	    "rw",	  "exec",	   "noexec",  "suid",	  "nosuid",
+		"dev",	    "nodev",	  "atime",	   "noatime", "relatime", "strictatime",
+		"diratime", "nodiratime", "norelatime",	   "sync",    "async",	  "remount",
+		"mand",	    "nomand",	  "nostrictatime", "defaults"};
+	static const char *const keys[] = {
+		"size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=", "mpol=", "huge="};
 
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (strcmp(o, flags[i]) == 0)
@@ -81,7 +84,8 @@ static char *path_clean(const char *path, struct arena *a)
 
 static bool is_propagation(const char *s)
 {
-	static const char *const p[] = { "private", "rprivate", "shared", "rshared", "slave", "rslave" };
+	static const char *const p[] = {"private", "rprivate", "shared",
+					"rshared", "slave",    "rslave"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(p); i++)
 		if (strcmp(p[i], s) == 0)
@@ -89,7 +93,8 @@ static bool is_propagation(const char *s)
 	return false;
 }
 
-static int parse_mode(const char *spec, const char *mode, struct mount_point *m, struct arena *a, struct err *e)
+static int parse_mode(const char *spec, const char *mode, struct mount_point *m, struct arena *a,
+		      struct err *e)
 {
 	struct str rest = str_of(mode), field;
 
@@ -103,7 +108,8 @@ static int parse_mode(const char *spec, const char *mode, struct mount_point *m,
 		else if (is_propagation(o))
 			m->propagation = o;
 		else if (strcmp(o, "rw") != 0 && strcmp(o, "z") != 0 && strcmp(o, "Z") != 0 &&
-			 strcmp(o, "consistent") != 0 && strcmp(o, "cached") != 0 && strcmp(o, "delegated") != 0)
+			 strcmp(o, "consistent") != 0 && strcmp(o, "cached") != 0 &&
+			 strcmp(o, "delegated") != 0)
 			return err_set(e, ERR_INVALID, "invalid mode: %s", mode);
 	}
 	if (m->no_copy && strcmp(m->type, "volume") != 0)
@@ -113,7 +119,7 @@ static int parse_mode(const char *spec, const char *mode, struct mount_point *m,
 
 int bind_parse(const char *spec, struct mount_point *ret, struct arena *a, struct err *e)
 {
-	struct mount_point m = { .rw = true, .mode = "" };
+	struct mount_point m = {.rw = true, .mode = ""};
 	struct str rest = str_of(spec), src, dst;
 	const char *s, *d;
 
@@ -125,13 +131,15 @@ int bind_parse(const char *spec, struct mount_point *ret, struct arena *a, struc
 		return err_set(e, ERR_INVALID, "invalid volume specification: '%s'", spec);
 	if (d[0] != '/')
 		return err_set(e, ERR_INVALID,
-			       "invalid volume specification: '%s': invalid mount config for type \"%s\": invalid mount "
+			       "invalid volume specification: '%s': invalid mount config for type "
+			       "\"%s\": invalid mount "
 			       "path: '%s' mount path must be absolute",
 			       spec, s[0] == '/' ? "bind" : "volume", d);
 	m.destination = path_clean(d, a);
 	if (strcmp(m.destination, "/") == 0)
 		return err_set(e, ERR_INVALID,
-			       "invalid volume specification: '%s': invalid specification: destination can't be '/'",
+			       "invalid volume specification: '%s': invalid specification: "
+			       "destination can't be '/'",
 			       spec);
 	if (s[0] == '/') {
 		m.type = "bind";
@@ -184,12 +192,13 @@ static void add_mount(struct resolve *r, const struct mount_point *m)
 }
 
 /* Make or find the volume of a mount; a mount without a name gets a new anonymous one. */
-static int use_volume(struct resolve *r, struct mount_point *m, const struct mount_volume_options *vo)
+static int use_volume(struct resolve *r, struct mount_point *m,
+		      const struct mount_volume_options *vo)
 {
 	AUTO(store_volume) struct store_volume *v = NULL;
 	AUTO_BUF struct buf labels = BUF_INIT(1 << 16);
 	struct jw w = JW_INIT(&labels);
-	struct store_volume want = { .driver = "local" };
+	struct store_volume want = {.driver = "local"};
 	char id[ENGINE_ID_MAX];
 	bool made = false;
 
@@ -208,7 +217,8 @@ static int use_volume(struct resolve *r, struct mount_point *m, const struct mou
 	} else if (m->anonymous) {
 		want.labels = "{\"com.docker.volume.anonymous\":\"\"}";
 	}
-	if (store_volume_name_check(m->name, r->e) < 0 || store_volume_create(r->g->store, &want, &v, &made, r->e) < 0)
+	if (store_volume_name_check(m->name, r->e) < 0 ||
+	    store_volume_create(r->g->store, &want, &v, &made, r->e) < 0)
 		return -1;
 	m->source = arena_strdup(r->a, v->mountpoint);
 	if (made)
@@ -227,16 +237,19 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 	struct err *e = r->e;
 	struct stat st;
 
-	*m = (struct mount_point){ .type = type, .rw = !s->read_only, .mode = "", .propagation = "" };
-	if (strcmp(type, "image") == 0 || strcmp(type, "cluster") == 0 || strcmp(type, "npipe") == 0)
-		return err_set(e, ERR_UNSUPPORTED, "mounts of type \"%s\" are not built in coracle yet", type);
+	*m = (struct mount_point){.type = type, .rw = !s->read_only, .mode = "", .propagation = ""};
+	if (strcmp(type, "image") == 0 || strcmp(type, "cluster") == 0 ||
+	    strcmp(type, "npipe") == 0)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "mounts of type \"%s\" are not built in coracle yet", type);
 	if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 && strcmp(type, "tmpfs") != 0)
 		return invalid_mount(e, type, "mount type unknown");
 	if (!s->target || !*s->target)
 		return invalid_mount(e, type, "field Target must not be empty");
 	if (s->target[0] != '/')
 		return err_set(e, ERR_INVALID,
-			       "invalid mount config for type \"%s\": invalid mount path: '%s' mount path must be absolute",
+			       "invalid mount config for type \"%s\": invalid mount path: '%s' "
+			       "mount path must be absolute",
 			       type, s->target);
 	m->destination = path_clean(s->target, r->a);
 	if (strcmp(m->destination, "/") == 0)
@@ -252,20 +265,25 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 			return invalid_mount(e, type, "field Source must not be empty");
 		if (s->source[0] != '/')
 			return err_set(e, ERR_INVALID,
-				       "invalid mount config for type \"bind\": invalid mount path: '%s' mount path must be "
+				       "invalid mount config for type \"bind\": invalid mount "
+				       "path: '%s' mount path must be "
 				       "absolute",
 				       s->source);
 		m->source = path_clean(s->source, r->a);
-		m->propagation = s->bind && s->bind->propagation && *s->bind->propagation ? s->bind->propagation : "rprivate";
+		m->propagation = s->bind && s->bind->propagation && *s->bind->propagation
+					 ? s->bind->propagation
+					 : "rprivate";
 		if (!is_propagation(m->propagation))
 			return err_set(e, ERR_INVALID,
-				       "invalid mount config for type \"bind\": invalid propagation mode: %s",
+				       "invalid mount config for type \"bind\": invalid "
+				       "propagation mode: %s",
 				       m->propagation);
 		m->make_source = s->bind && s->bind->create_mountpoint;
 		m->non_recursive = s->bind && s->bind->non_recursive;
 		if (!m->make_source && stat(m->source, &st) < 0)
 			return err_set(e, ERR_INVALID,
-				       "invalid mount config for type \"bind\": bind source path does not exist: %s",
+				       "invalid mount config for type \"bind\": bind source path "
+				       "does not exist: %s",
 				       m->source);
 		return 0;
 	}
@@ -274,13 +292,16 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 			return invalid_mount(e, type, "field Source must not be specified");
 		if (s->tmpfs && s->tmpfs->options && strcmp(s->tmpfs->options, "null") != 0 &&
 		    strcmp(s->tmpfs->options, "[]") != 0)
-			return err_set(e, ERR_UNSUPPORTED, "TmpfsOptions.Options is not built in coracle yet");
+			return err_set(e, ERR_UNSUPPORTED,
+				       "TmpfsOptions.Options is not built in coracle yet");
 		if (s->tmpfs && s->tmpfs->size_bytes < 0)
 			return invalid_mount(e, type, "field SizeBytes must not be negative");
-		m->options = arena_printf(r->a, "mode=%04llo",
-					  (unsigned long long)(s->tmpfs && s->tmpfs->mode ? s->tmpfs->mode : 01777));
+		m->options = arena_printf(
+			r->a, "mode=%04llo",
+			(unsigned long long)(s->tmpfs && s->tmpfs->mode ? s->tmpfs->mode : 01777));
 		if (s->tmpfs && s->tmpfs->size_bytes)
-			m->options = arena_printf(r->a, "%s,size=%lld", m->options, (long long)s->tmpfs->size_bytes);
+			m->options = arena_printf(r->a, "%s,size=%lld", m->options,
+						  (long long)s->tmpfs->size_bytes);
 		return 0;
 	}
 	m->name = s->source;
@@ -292,15 +313,19 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 		m->no_copy = s->volume->no_copy;
 		m->subpath = s->volume->subpath && *s->volume->subpath ? s->volume->subpath : NULL;
 		if (m->subpath && (m->subpath[0] == '/' || strstr(m->subpath, "..")))
-			return invalid_mount(e, type, "subpath must be a relative path within the volume");
-		if (d && ((d->name && *d->name && strcmp(d->name, "local") != 0) || d->options.n > 0))
-			return err_set(e, ERR_UNSUPPORTED, "volume drivers and their options are not built in coracle yet");
+			return invalid_mount(e, type,
+					     "subpath must be a relative path within the volume");
+		if (d &&
+		    ((d->name && *d->name && strcmp(d->name, "local") != 0) || d->options.n > 0))
+			return err_set(
+				e, ERR_UNSUPPORTED,
+				"volume drivers and their options are not built in coracle yet");
 	}
 	return 0;
 }
 
-static int add_user_mount(struct resolve *r, struct mount_point *m, const struct mount_volume_options *vo,
-			  const struct host_config *h)
+static int add_user_mount(struct resolve *r, struct mount_point *m,
+			  const struct mount_volume_options *vo, const struct host_config *h)
 {
 	if (find_mount(r->out, m->destination) || strmap_get(&h->tmpfs, m->destination))
 		return err_set(r->e, ERR_INVALID, "Duplicate mount point: %s", m->destination);
@@ -315,7 +340,7 @@ static int volumes_from(struct resolve *r, const char *text, struct objs *inheri
 	const char *colon = strchr(text, ':');
 	const char *ref = colon ? arena_strndup(r->a, text, (size_t)(colon - text)) : text;
 	struct container *c = engine_container_get(r->g, ref, r->e);
-	struct resolve into = { .g = r->g, .out = inherited, .a = r->a, .e = r->e };
+	struct resolve into = {.g = r->g, .out = inherited, .a = r->a, .e = r->e};
 
 	if (!c)
 		return -1;
@@ -344,11 +369,11 @@ static int volumes_from(struct resolve *r, const char *text, struct objs *inheri
 	return 0;
 }
 
-int mounts_resolve(struct engine *g, const struct container_config *c, const struct host_config *h, struct objs *ret,
-		   struct arena *a, struct err *e)
+int mounts_resolve(struct engine *g, const struct container_config *c, const struct host_config *h,
+		   struct objs *ret, struct arena *a, struct err *e)
 {
-	struct objs out = { 0 }, inherited = { 0 };
-	struct resolve r = { g, &out, a, e };
+	struct objs out = {0}, inherited = {0};
+	struct resolve r = {g, &out, a, e};
 	const struct mount_spec *specs = h->mounts.v;
 	const struct mount_point *in;
 	struct mount_point m;
@@ -360,7 +385,8 @@ int mounts_resolve(struct engine *g, const struct container_config *c, const str
 		if (bind_parse(h->binds.v[i], &m, a, e) < 0 || add_user_mount(&r, &m, NULL, h) < 0)
 			return -1;
 	for (size_t i = 0; i < h->mounts.n; i++)
-		if (mount_from_spec(&r, &specs[i], &m) < 0 || add_user_mount(&r, &m, specs[i].volume, h) < 0)
+		if (mount_from_spec(&r, &specs[i], &m) < 0 ||
+		    add_user_mount(&r, &m, specs[i].volume, h) < 0)
 			return -1;
 	in = inherited.v;
 	for (size_t i = 0; i < inherited.n; i++)
@@ -370,11 +396,16 @@ int mounts_resolve(struct engine *g, const struct container_config *c, const str
 		const char *dst = path_clean(c->volumes.v[i], a);
 
 		if (strcmp(dst, "/") == 0)
-			return err_set(e, ERR_INVALID, "invalid specification: destination can't be '/'");
+			return err_set(e, ERR_INVALID,
+				       "invalid specification: destination can't be '/'");
 		if (find_mount(&out, dst) || strmap_get(&h->tmpfs, dst))
 			continue;
-		m = (struct mount_point){ .type = "volume", .destination = dst, .rw = true, .driver = "local", .mode = "",
-					  .propagation = "" };
+		m = (struct mount_point){.type = "volume",
+					 .destination = dst,
+					 .rw = true,
+					 .driver = "local",
+					 .mode = "",
+					 .propagation = ""};
 		if (use_volume(&r, &m, NULL) < 0)
 			return -1;
 		add_mount(&r, &m);
@@ -383,7 +414,7 @@ int mounts_resolve(struct engine *g, const struct container_config *c, const str
 	return 0;
 }
 
-static bool volume_in_use(struct engine *g, const char *name, const struct container *except)
+bool volume_in_use(struct engine *g, const char *name, const struct container *except)
 {
 	LIST_FOR_EACH (it, &g->order) {
 		const struct container *c = LIST_ENTRY(it, struct container, link);
@@ -406,7 +437,8 @@ void mounts_release(struct container *c, bool remove_anonymous)
 		if (!m[i].anonymous || volume_in_use(c->g, m[i].name, c))
 			continue;
 		if (store_volume_remove(c->g->store, m[i].name, &e) == 0)
-			engine_event_publish(c->g, "volume", "destroy", m[i].name, "driver", "local", NULL);
+			engine_event_publish(c->g, "volume", "destroy", m[i].name, "driver",
+					     "local", NULL);
 	}
 }
 
@@ -424,7 +456,8 @@ static bool dir_is_empty(int fd)
 	return empty;
 }
 
-/* The image's layers as one tree: a detached overlay mount that no mount namespace ever sees. FD_NONE when impossible. */
+/* The image's layers as one tree: a detached overlay mount that no mount namespace ever sees.
+ * FD_NONE when impossible. */
 static int merged_root(const struct store_snapshot *sn)
 {
 	AUTO_FD int fs = FD_NONE;
@@ -456,7 +489,8 @@ static int layer_with(const struct store_snapshot *sn, const char *path)
 	for (size_t i = 0; i < sn->nlower; i++) {
 		AUTO_FREE char *dir = xasprintf("%s/%s", sn->layers_dir, sn->lower[i]);
 		AUTO_FD int root = fs_open_dir(dir);
-		AUTO_FD int fd = root < 0 ? FD_NONE : fs_open_in_root(root, path, O_PATH | O_DIRECTORY, 0);
+		AUTO_FD int fd = root < 0 ? FD_NONE
+					  : fs_open_in_root(root, path, O_PATH | O_DIRECTORY, 0);
 
 		if (fd >= 0)
 			return TAKE_FD(root);
@@ -509,8 +543,10 @@ int mounts_sources(struct container *c, struct err *e)
 			root = fs_open_dir(v->mountpoint);
 			fd = root < 0 ? root : fs_open_in_root(root, m[i].subpath, O_PATH, 0);
 			if (fd < 0)
-				return err_set(e, ERR_INVALID, "cannot access path %s/%s: no such file or directory",
-					       v->mountpoint, m[i].subpath);
+				return err_set(
+					e, ERR_INVALID,
+					"cannot access path %s/%s: no such file or directory",
+					v->mountpoint, m[i].subpath);
 			snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 			n = readlink(link, path, sizeof(path) - 1);
 			if (n < 0)
@@ -522,236 +558,22 @@ int mounts_sources(struct container *c, struct err *e)
 			continue;
 		if (strcmp(m[i].type, "volume") == 0) {
 			AUTO(store_volume) struct store_volume *v = NULL;
-			struct store_volume want = { .name = m[i].name, .driver = "local", .anonymous = m[i].anonymous };
+			struct store_volume want = {
+				.name = m[i].name, .driver = "local", .anonymous = m[i].anonymous};
 
 			if (store_volume_create(c->g->store, &want, &v, NULL, e) < 0)
 				return -1;
 			continue;
 		}
 		if (!m[i].make_source)
-			return err_set(e, ERR_INVALID, "invalid mount config for type \"bind\": bind source path does not exist: %s",
+			return err_set(e, ERR_INVALID,
+				       "invalid mount config for type \"bind\": bind source path "
+				       "does not exist: %s",
 				       m[i].source);
 		rc = fs_mkdirs(m[i].source, 0755);
 		if (rc < 0)
-			return err_sys(e, rc, "error while creating mount source path '%s'", m[i].source);
+			return err_sys(e, rc, "error while creating mount source path '%s'",
+				       m[i].source);
 	}
-	return 0;
-}
-
-/* ---- volumes as objects ---- */
-
-static void volume_write(const struct store_volume *v, struct jw *w)
-{
-	char when[CLOCK_TEXT_MAX];
-
-	clock_format(v->created / 1000000000 * 1000000000, when);
-	jw_obj(w);
-	jw_kv_str(w, "CreatedAt", when);
-	jw_kv_str(w, "Driver", v->driver ? v->driver : "local");
-	jw_key(w, "Labels");
-	jw_raw(w, v->labels && *v->labels ? v->labels : "null");
-	jw_kv_str(w, "Mountpoint", v->mountpoint);
-	jw_kv_str(w, "Name", v->name);
-	jw_key(w, "Options");
-	jw_raw(w, v->options && *v->options ? v->options : "null");
-	jw_kv_str(w, "Scope", "local");
-	jw_obj_end(w);
-}
-
-static void map_text(const struct strmap *m, struct buf *out)
-{
-	struct jw w = JW_INIT(out);
-
-	jw_obj(&w);
-	for (size_t i = 0; i < m->n; i++)
-		jw_kv_str(&w, m->v[i].k, m->v[i].v);
-	jw_obj_end(&w);
-}
-
-int engine_volume_create(struct engine *g, const struct volume_create *body, struct buf *out, struct err *e)
-{
-	AUTO_BUF struct buf labels = BUF_INIT(1 << 20);
-	AUTO(store_volume) struct store_volume *v = NULL;
-	struct store_volume want = { .driver = "local" };
-	struct jw w = JW_INIT(out);
-	char id[ENGINE_ID_MAX];
-	bool made = false;
-
-	if (body->driver && *body->driver && strcmp(body->driver, "local") != 0 && strcmp(body->driver, "default") != 0)
-		return err_set(e, ERR_UNSUPPORTED, "volume driver \"%s\" is not built in coracle yet", body->driver);
-	if (body->driver_opts.n > 0)
-		return err_set(e, ERR_UNSUPPORTED, "options of the volume driver (--opt) are not built in coracle yet");
-	if (body->cluster_spec && strcmp(body->cluster_spec, "null") != 0)
-		return err_set(e, ERR_UNSUPPORTED, "cluster volumes are not built in coracle yet");
-	want.name = body->name;
-	map_text(&body->labels, &labels);
-	want.labels = body->labels.set ? buf_text(&labels) : NULL;
-	if (!want.name || !*want.name) {
-		id_random(id);
-		want.name = id;
-		want.anonymous = true;
-		want.labels = body->labels.n > 0 ? buf_text(&labels) : "{\"com.docker.volume.anonymous\":\"\"}";
-	}
-	if (store_volume_name_check(want.name, e) < 0 || store_volume_create(g->store, &want, &v, &made, e) < 0)
-		return -1;
-	if (made)
-		engine_event_publish(g, "volume", "create", v->name, "driver", "local", NULL);
-	volume_write(v, &w);
-	return 0;
-}
-
-struct volume_list {
-	struct engine *g;
-	const struct filters *f;
-	struct jw w;
-	struct arena *a;
-	struct strs prune;
-};
-
-static bool name_contains(const struct filters *f, const char *name)
-{
-	const struct strs *v = filters_get(f, "name");
-
-	for (size_t i = 0; v && i < v->n; i++)
-		if (strstr(name, v->v[i]))
-			return true;
-	return !v || v->n == 0;
-}
-
-struct labels_holder {
-	struct strmap labels;
-};
-static const struct json_field labels_fields[] = { JSON_FIELD(JT_MAP, struct labels_holder, labels, "l", 0), { 0 } };
-static const struct json_schema labels_schema = { "labels", sizeof(struct labels_holder), labels_fields };
-
-static bool volume_labels_match(const struct volume_list *l, const struct store_volume *v)
-{
-	struct labels_holder h = { 0 };
-	struct err e = ERR_INIT;
-	AUTO_FREE char *text = xasprintf("{\"l\":%s}", v->labels && *v->labels ? v->labels : "{}");
-
-	return json_decode_text(text, strlen(text), &labels_schema, &h, l->a, &e) == 0 &&
-	       filters_match_labels(l->f, &h.labels);
-}
-
-static int volume_list_one(const struct store_volume *v, void *ud)
-{
-	struct volume_list *l = ud;
-	const struct strs *dangling = filters_get(l->f, "dangling");
-
-	if (!name_contains(l->f, v->name) || !filters_match(l->f, "driver", v->driver) || !volume_labels_match(l, v))
-		return 0;
-	if (dangling && dangling->n > 0) {
-		bool want = strcmp(dangling->v[0], "true") == 0 || strcmp(dangling->v[0], "1") == 0;
-
-		if (want == volume_in_use(l->g, v->name, NULL))
-			return 0;
-	}
-	volume_write(v, &l->w);
-	return 0;
-}
-
-int engine_volume_list(struct engine *g, const struct filters *f, struct buf *out, struct err *e)
-{
-	static const char *const allowed[] = { "dangling", "name", "driver", "label", "label!", NULL };
-	AUTO(arena) struct arena *a = arena_new();
-	struct volume_list l = { .g = g, .f = f, .w = JW_INIT(out), .a = a };
-
-	if (filters_check(f, allowed, e) < 0)
-		return -1;
-	jw_obj(&l.w);
-	jw_key(&l.w, "Volumes");
-	jw_arr(&l.w);
-	if (store_volume_each(g->store, volume_list_one, &l, e) < 0)
-		return -1;
-	jw_arr_end(&l.w);
-	jw_key(&l.w, "Warnings");
-	jw_null(&l.w);
-	jw_obj_end(&l.w);
-	return 0;
-}
-
-int engine_volume_inspect(struct engine *g, const char *name, struct buf *out, struct err *e)
-{
-	AUTO(store_volume) struct store_volume *v = NULL;
-	struct jw w = JW_INIT(out);
-
-	if (store_volume_get(g->store, name, &v, e) < 0)
-		return -1;
-	volume_write(v, &w);
-	return 0;
-}
-
-int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e)
-{
-	AUTO_BUF struct buf users = BUF_INIT(1 << 16);
-
-	LIST_FOR_EACH (it, &g->order) {
-		const struct container *c = LIST_ENTRY(it, struct container, link);
-		const struct mount_point *m = c->meta.mounts.v;
-
-		for (size_t i = 0; i < c->meta.mounts.n; i++)
-			if (m[i].name && strcmp(m[i].name, name) == 0)
-				buf_addf(&users, "%s%s", users.n > 0 ? ", " : "", c->id);
-	}
-	if (users.n > 0)
-		return err_set(e, ERR_CONFLICT, "remove %s: volume is in use - [%s]", name, buf_text(&users));
-	if (store_volume_remove(g->store, name, e) < 0) {
-		if (force && e->kind == ERR_NOT_FOUND) {
-			err_clear(e);
-			return 0;
-		}
-		return -1;
-	}
-	engine_event_publish(g, "volume", "destroy", name, "driver", "local", NULL);
-	engine_trash(g);
-	return 0;
-}
-
-static int volume_prune_one(const struct store_volume *v, void *ud)
-{
-	struct volume_list *l = ud;
-	const struct strs *all = filters_get(l->f, "all");
-	bool every = all && all->n > 0 && (strcmp(all->v[0], "true") == 0 || strcmp(all->v[0], "1") == 0);
-
-	if ((!v->anonymous && !every) || volume_in_use(l->g, v->name, NULL) || !volume_labels_match(l, v))
-		return 0;
-	const char **n = arena_alloc(l->a, (l->prune.n + 1) * sizeof(*n));
-
-	if (l->prune.n > 0)
-		memcpy(n, l->prune.v, l->prune.n * sizeof(*n));
-	n[l->prune.n++] = arena_strdup(l->a, v->name);
-	l->prune.v = n;
-	return 0;
-}
-
-int engine_volume_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e)
-{
-	static const char *const allowed[] = { "label", "label!", "all", NULL };
-	AUTO(arena) struct arena *a = arena_new();
-	struct volume_list l = { .g = g, .f = f, .w = JW_INIT(out), .a = a };
-	uint64_t freed = 0;
-
-	if (filters_check(f, allowed, e) < 0 || store_volume_each(g->store, volume_prune_one, &l, e) < 0)
-		return -1;
-	jw_obj(&l.w);
-	jw_key(&l.w, "VolumesDeleted");
-	jw_arr(&l.w);
-	for (size_t i = 0; i < l.prune.n; i++) {
-		AUTO_FD int dir = fs_open_dir(store_volumes_dir(g->store));
-		uint64_t bytes = 0, entries = 0;
-
-		if (dir >= 0)
-			fs_disk_usage(dir, l.prune.v[i], &bytes, &entries);
-		if (engine_volume_remove(g, l.prune.v[i], false, e) < 0)
-			continue;
-		freed += bytes;
-		jw_str(&l.w, l.prune.v[i]);
-	}
-	jw_arr_end(&l.w);
-	jw_kv_u64(&l.w, "SpaceReclaimed", freed);
-	jw_obj_end(&l.w);
-	err_clear(e);
-	engine_event_publish(g, "volume", "prune", "", "reclaimed", "0", NULL);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names and ids of containers: the rule, and made-up ones in the shape users know (quality_person). */
+/* Names and ids of containers: the rule, and made-up ones in the shape users know (quality_person).
+ */
 #include "engine/engine-priv.h"
 
 #include <ctype.h>
@@ -10,29 +11,37 @@
 #include "base/banned.h"
 
 static const char *const qualities[] = {
-	"able",	  "agile",   "airy",	"alert",   "amber",   "ample",	"apt",	   "azure",   "blithe", "bold",
-	"brave",  "breezy",  "bright",	"brisk",   "calm",    "candid", "careful", "cheery",  "civil",	"clear",
-	"clever", "cosy",    "crisp",	"curious", "daring",  "deft",	"eager",   "earnest", "easy",	"exact",
-	"fair",	  "fearless", "fleet",	"fond",	   "frank",   "fresh",	"gentle",  "glad",    "golden", "handy",
-	"happy",  "hardy",   "honest",	"jolly",   "keen",    "kind",	"lively",  "loyal",   "lucid",	"lucky",
-	"mellow", "merry",   "mindful", "modest",  "neat",    "nimble", "noble",   "patient", "placid", "plucky",
-	"polite", "proud",   "quick",	"quiet",   "rapid",   "ready",	"rustic",  "serene",  "sharp",	"silent",
-	"silver", "sincere", "smart",	"snappy",  "sober",   "solid",	"spry",	   "steady",  "sunny",	"swift",
-	"tidy",	  "upbeat",  "valiant", "vivid",   "warm",    "wise",	"witty",   "zealous",
+	"able",	   "agile",   "airy",	 "alert",   "amber",   "ample",	 "apt",	   "azure",
+	"blithe",  "bold",    "brave",	 "breezy",  "bright",  "brisk",	 "calm",   "candid",
+	"careful", "cheery",  "civil",	 "clear",   "clever",  "cosy",	 "crisp",  "curious",
+	"daring",  "deft",    "eager",	 "earnest", "easy",    "exact",	 "fair",   "fearless",
+	"fleet",   "fond",    "frank",	 "fresh",   "gentle",  "glad",	 "golden", "handy",
+	"happy",   "hardy",   "honest",	 "jolly",   "keen",    "kind",	 "lively", "loyal",
+	"lucid",   "lucky",   "mellow",	 "merry",   "mindful", "modest", "neat",   "nimble",
+	"noble",   "patient", "placid",	 "plucky",  "polite",  "proud",	 "quick",  "quiet",
+	"rapid",   "ready",   "rustic",	 "serene",  "sharp",   "silent", "silver", "sincere",
+	"smart",   "snappy",  "sober",	 "solid",   "spry",    "steady", "sunny",  "swift",
+	"tidy",	   "upbeat",  "valiant", "vivid",   "warm",    "wise",	 "witty",  "zealous",
 };
 static const char *const people[] = {
-	"abel",	    "agnesi",	"ampere",   "avogadro", "babbage",  "banach",	"bernoulli", "bessel",	"bohr",
-	"boole",    "brahe",	"cantor",   "carson",	"cauchy",   "cavendish", "celsius",  "chandra", "church",
-	"copernicus", "coulomb", "curie",   "dalton",	"darwin",   "dirac",	"doppler",   "eddington", "einstein",
-	"erdos",    "euclid",	"euler",    "faraday",	"fermat",   "fermi",	"feynman",   "fourier", "franklin",
-	"galileo",  "galois",	"gauss",    "germain",	"godel",    "goodall",	"gray",	     "halley",	"hamilton",
-	"herschel", "hertz",	"hilbert",  "hooke",	"hopper",   "hubble",	"huygens",   "hypatia", "jacobi",
-	"joule",    "kelvin",	"kepler",   "khayyam",	"kirchhoff", "klein",	"kovalevskaya", "lagrange", "lamarr",
-	"laplace",  "leavitt",	"leibniz",  "linnaeus", "lise",	    "lovelace", "lyell",     "mach",	"maxwell",
-	"mendel",   "mirzakhani", "napier", "newton",	"nightingale", "noether", "ohm",     "pascal",	"pasteur",
-	"pauli",    "payne",	"planck",   "poincare", "ptolemy",  "raman",	"ramanujan", "riemann", "ritchie",
-	"rutherford", "sagan",	"shannon",  "sommerville", "tesla", "thales",	"turing",    "volta",	"watt",
-	"weyl",	    "wiener",	"wu",	    "yalow",
+	"abel",		"agnesi",     "ampere",	   "avogadro",	  "babbage",	 "banach",
+	"bernoulli",	"bessel",     "bohr",	   "boole",	  "brahe",	 "cantor",
+	"carson",	"cauchy",     "cavendish", "celsius",	  "chandra",	 "church",
+	"copernicus",	"coulomb",    "curie",	   "dalton",	  "darwin",	 "dirac",
+	"doppler",	"eddington",  "einstein",  "erdos",	  "euclid",	 "euler",
+	"faraday",	"fermat",     "fermi",	   "feynman",	  "fourier",	 "franklin",
+	"galileo",	"galois",     "gauss",	   "germain",	  "godel",	 "goodall",
+	"gray",		"halley",     "hamilton",  "herschel",	  "hertz",	 "hilbert",
+	"hooke",	"hopper",     "hubble",	   "huygens",	  "hypatia",	 "jacobi",
+	"joule",	"kelvin",     "kepler",	   "khayyam",	  "kirchhoff",	 "klein",
+	"kovalevskaya", "lagrange",   "lamarr",	   "laplace",	  "leavitt",	 "leibniz",
+	"linnaeus",	"lise",	      "lovelace",  "lyell",	  "mach",	 "maxwell",
+	"mendel",	"mirzakhani", "napier",	   "newton",	  "nightingale", "noether",
+	"ohm",		"pascal",     "pasteur",   "pauli",	  "payne",	 "planck",
+	"poincare",	"ptolemy",    "raman",	   "ramanujan",	  "riemann",	 "ritchie",
+	"rutherford",	"sagan",      "shannon",   "sommerville", "tesla",	 "thales",
+	"turing",	"volta",      "watt",	   "weyl",	  "wiener",	 "wu",
+	"yalow",
 };
 
 static uint64_t random_u64(void)
@@ -60,7 +69,8 @@ void name_random(char *ret, size_t n)
 {
 	uint64_t r = random_u64();
 
-	snprintf(ret, n, "%s_%s", qualities[r % ARRAY_SIZE(qualities)], people[(r >> 32) % ARRAY_SIZE(people)]);
+	snprintf(ret, n, "%s_%s", qualities[r % ARRAY_SIZE(qualities)],
+		 people[(r >> 32) % ARRAY_SIZE(people)]);
 }
 
 void id_random(char ret[static ENGINE_ID_MAX])

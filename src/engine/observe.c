@@ -21,7 +21,8 @@
 
 static int cgroup_of(const struct container *c, struct runtime_container *ret, struct err *e)
 {
-	const char *parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent : "/coracle";
+	const char *parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent
+									     : "/coracle";
 	AUTO_FREE char *path = xasprintf("%s/%s", parent, c->id);
 
 	return runtime_adopt((pid_t)c->st.pid, 0, path, ret, e);
@@ -115,20 +116,23 @@ static int run_ps(const char *args, struct buf *text, struct err *e)
 {
 	AUTO(arena) struct arena *a = arena_new();
 	struct str rest = str_of(args), word;
-	const char *argv[64] = { "ps" };
-	struct process child = { .pidfd = FD_NONE };
+	const char *argv[64] = {"ps"};
+	struct process child = {.pidfd = FD_NONE};
 	int pipes[2], status = 0, rc;
 	size_t n = 1;
 	struct spawn_fd fds[1];
-	struct spawn s = { .path = access("/bin/ps", X_OK) == 0 ? "/bin/ps" : "/usr/bin/ps", .argv = argv, .fds = fds,
-			   .nfds = 1, .die_with_parent = true };
+	struct spawn s = {.path = access("/bin/ps", X_OK) == 0 ? "/bin/ps" : "/usr/bin/ps",
+			  .argv = argv,
+			  .fds = fds,
+			  .nfds = 1,
+			  .die_with_parent = true};
 
 	while (rest.n > 0 && n < ARRAY_SIZE(argv) - 1 && str_cut(&rest, ' ', &word))
 		if (word.n > 0)
 			argv[n++] = arena_strndup(a, word.p, word.n);
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return err_sys(e, -errno, "pipe");
-	fds[0] = (struct spawn_fd){ pipes[1], 1 };
+	fds[0] = (struct spawn_fd){pipes[1], 1};
 	rc = spawn_start(&s, &child);
 	close(pipes[1]);
 	if (rc == 0)
@@ -142,11 +146,13 @@ static int run_ps(const char *args, struct buf *text, struct err *e)
 	}
 	if (rc < 0)
 		return err_sys(e, rc, "error running ps");
-	return status == 0 ? 0 : err_set(e, ERR_INVALID, "error running ps: exit status %d", status >> 8);
+	return status == 0
+		       ? 0
+		       : err_set(e, ERR_INVALID, "error running ps: exit status %d", status >> 8);
 }
 
-int engine_container_top(struct engine *g, struct container *c, const char *ps_args, engine_json_fn cb, void *ud,
-			 struct err *e)
+int engine_container_top(struct engine *g, struct container *c, const char *ps_args,
+			 engine_json_fn cb, void *ud, struct err *e)
 {
 	AUTO_BUF struct buf text = BUF_INIT(ENGINE_TEXT_MAX), out = BUF_INIT(ENGINE_TEXT_MAX);
 	struct runtime_container rc = RUNTIME_CONTAINER_INIT;
@@ -198,7 +204,8 @@ static uint64_t system_cpu_ns(void)
 	return sum * (1000000000ull / (uint64_t)(hz > 0 ? hz : 100));
 }
 
-static void write_cpu(struct jw *w, const char *key, const struct engine_stats *s, const struct runtime_stats *r)
+static void write_cpu(struct jw *w, const char *key, const struct engine_stats *s,
+		      const struct runtime_stats *r)
 {
 	jw_key(w, key);
 	jw_obj(w);
@@ -233,8 +240,9 @@ static void blkio_row(struct jw *w, const struct runtime_blkio *b, const char *o
 
 static void write_blkio(struct jw *w, const struct runtime_stats *r)
 {
-	static const char *const nulls[] = { "io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive",
-					     "io_merged_recursive", "io_time_recursive", "sectors_recursive" };
+	static const char *const nulls[] = {"io_queue_recursive",     "io_service_time_recursive",
+					    "io_wait_time_recursive", "io_merged_recursive",
+					    "io_time_recursive",      "sectors_recursive"};
 
 	jw_key(w, "blkio_stats");
 	jw_obj(w);
@@ -242,8 +250,10 @@ static void write_blkio(struct jw *w, const struct runtime_stats *r)
 		jw_key(w, part ? "io_serviced_recursive" : "io_service_bytes_recursive");
 		jw_arr(w);
 		for (size_t i = 0; i < r->nblkio; i++) {
-			blkio_row(w, &r->blkio[i], "read", part ? r->blkio[i].reads : r->blkio[i].read_bytes);
-			blkio_row(w, &r->blkio[i], "write", part ? r->blkio[i].writes : r->blkio[i].write_bytes);
+			blkio_row(w, &r->blkio[i], "read",
+				  part ? r->blkio[i].reads : r->blkio[i].read_bytes);
+			blkio_row(w, &r->blkio[i], "write",
+				  part ? r->blkio[i].writes : r->blkio[i].write_bytes);
 		}
 		jw_arr_end(w);
 	}
@@ -275,12 +285,12 @@ static void write_memory(struct jw *w, const struct runtime_stats *r)
 	jw_obj_end(w);
 }
 
-int engine_container_stats(struct engine *g, struct container *c, struct engine_stats *previous, struct buf *out,
-			   struct err *e)
+int engine_container_stats(struct engine *g, struct container *c, struct engine_stats *previous,
+			   struct buf *out, struct err *e)
 {
 	struct runtime_container rc = RUNTIME_CONTAINER_INIT;
-	struct runtime_stats r = { 0 };
-	struct engine_stats now = { .read_ns = clock_now_ns() };
+	struct runtime_stats r = {0};
+	struct engine_stats now = {.read_ns = clock_now_ns()};
 	struct jw w = JW_INIT(out);
 	AUTO_FREE char *name = xasprintf("/%s", c->name);
 	char when[CLOCK_TEXT_MAX];
@@ -316,7 +326,7 @@ int engine_container_stats(struct engine *g, struct container *c, struct engine_
 	jw_key(&w, "storage_stats");
 	jw_raw(&w, "{}");
 	write_cpu(&w, "cpu_stats", &now, &r);
-	write_cpu(&w, "precpu_stats", previous ? previous : &(struct engine_stats){ 0 }, NULL);
+	write_cpu(&w, "precpu_stats", previous ? previous : &(struct engine_stats){0}, NULL);
 	if (c->st.running) {
 		write_memory(&w, &r);
 	} else {
@@ -341,7 +351,8 @@ struct changes {
 static bool in_layers(const struct changes *ch, const char *path)
 {
 	for (size_t i = 0; i < ch->sn->nlower; i++) {
-		AUTO_FREE char *p = xasprintf("%s/%s%s", ch->sn->layers_dir, ch->sn->lower[i], path);
+		AUTO_FREE char *p = xasprintf("%s/%s%s", ch->sn->layers_dir, ch->sn->lower[i],
+					      path);
 		struct stat st;
 
 		if (lstat(p, &st) == 0)
@@ -397,7 +408,7 @@ static void walk_changes(struct changes *ch, const char *upper, const char *rel,
 int engine_container_changes(struct engine *g, struct container *c, struct buf *out, struct err *e)
 {
 	AUTO(store_snapshot) struct store_snapshot *sn = NULL;
-	struct changes ch = { .w = JW_INIT(out) };
+	struct changes ch = {.w = JW_INIT(out)};
 
 	if (store_snapshot_get(g->store, c->id, &sn, e) < 0)
 		return -1;

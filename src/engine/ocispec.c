@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From Docker's container objects to an OCI runtime configuration: the mounts, capabilities, devices, masked paths and
- * limits Docker gives. Pure but for host devices (--device, --privileged), which are looked up under /dev.
+ * From Docker's container objects to an OCI runtime configuration: the mounts, capabilities,
+ * devices, masked paths and limits Docker gives. Pure but for host devices (--device,
+ * --privileged), which are looked up under /dev.
  */
 #include "base/num.h"
 #include "engine/engine-priv.h"
@@ -17,19 +18,39 @@
 #define DEVICES_MAX 1024
 
 const char *const default_masked_paths[] = {
-	"/proc/asound",	     "/proc/acpi",	  "/proc/interrupts",
-	"/proc/kcore",	     "/proc/keys",	  "/proc/latency_stats",
-	"/proc/timer_list",  "/proc/timer_stats", "/proc/sched_debug",
-	"/proc/scsi",	     "/sys/firmware",	  "/sys/devices/virtual/powercap",
+	"/proc/asound",
+	"/proc/acpi",
+	"/proc/interrupts",
+	"/proc/kcore",
+	"/proc/keys",
+	"/proc/latency_stats",
+	"/proc/timer_list",
+	"/proc/timer_stats",
+	"/proc/sched_debug",
+	"/proc/scsi",
+	"/sys/firmware",
+	"/sys/devices/virtual/powercap",
 	NULL,
 };
 const char *const default_readonly_paths[] = {
 	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
 };
 static const char *const default_caps[] = {
-	"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FSETID",	 "CAP_FOWNER", "CAP_MKNOD",
-	"CAP_NET_RAW", "CAP_SETGID",	  "CAP_SETUID",	 "CAP_SETFCAP", "CAP_SETPCAP",
-	"CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE", NULL,
+	"CAP_CHOWN",
+	"CAP_DAC_OVERRIDE",
+	"CAP_FSETID",
+	"CAP_FOWNER",
+	"CAP_MKNOD",
+	"CAP_NET_RAW",
+	"CAP_SETGID",
+	"CAP_SETUID",
+	"CAP_SETFCAP",
+	"CAP_SETPCAP",
+	"CAP_NET_BIND_SERVICE",
+	"CAP_SYS_CHROOT",
+	"CAP_KILL",
+	"CAP_AUDIT_WRITE",
+	NULL,
 };
 
 static bool is_set(const char *s)
@@ -47,7 +68,7 @@ static const int64_t *boxed(struct arena *a, int64_t v)
 
 static struct strs list_of(struct arena *a, const char *const *v)
 {
-	struct strs s = { .set = true };
+	struct strs s = {.set = true};
 
 	while (v[s.n])
 		s.n++;
@@ -55,7 +76,7 @@ static struct strs list_of(struct arena *a, const char *const *v)
 	memcpy(s.v, v, s.n * sizeof(*s.v));
 	return s;
 }
-#define LIST(a, ...) list_of(a, (const char *const[]){ __VA_ARGS__, NULL })
+#define LIST(a, ...) list_of(a, (const char *const[]){__VA_ARGS__, NULL})
 
 static void strs_push(struct strs *s, struct arena *a, const char *v)
 {
@@ -67,7 +88,6 @@ static void strs_push(struct strs *s, struct arena *a, const char *v)
 	s->v = n;
 	s->set = true;
 }
-
 
 static void *objs_push(struct objs *o, struct arena *a, size_t size, size_t grow)
 {
@@ -85,12 +105,13 @@ static void *objs_push(struct objs *o, struct arena *a, size_t size, size_t grow
 
 /* ---- mounts ---- */
 
-static struct oci_mount *mount_add(struct objs *m, struct arena *a, const char *dst, const char *type, const char *src,
-				   struct strs options)
+static struct oci_mount *mount_add(struct objs *m, struct arena *a, const char *dst,
+				   const char *type, const char *src, struct strs options)
 {
 	struct oci_mount *x = objs_push(m, a, sizeof(*x), 16);
 
-	*x = (struct oci_mount){ .destination = dst, .type = type, .source = src, .options = options };
+	*x = (struct oci_mount){
+		.destination = dst, .type = type, .source = src, .options = options};
 	return x;
 }
 
@@ -113,18 +134,23 @@ static void base_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 	if (!has_destination(in->mounts, "/proc"))
 		mount_add(m, a, "/proc", "proc", "proc", LIST(a, "nosuid", "noexec", "nodev"));
 	if (!has_destination(in->mounts, "/dev"))
-		mount_add(m, a, "/dev", "tmpfs", "tmpfs", LIST(a, "nosuid", "strictatime", "mode=755", "size=65536k"));
-	mount_add(m, a, "/dev/pts", "devpts", "devpts",
-		  LIST(a, "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"));
+		mount_add(m, a, "/dev", "tmpfs", "tmpfs",
+			  LIST(a, "nosuid", "strictatime", "mode=755", "size=65536k"));
+	mount_add(
+		m, a, "/dev/pts", "devpts", "devpts",
+		LIST(a, "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"));
 	if (!has_destination(in->mounts, "/sys"))
 		mount_add(m, a, "/sys", "sysfs", "sysfs", LIST(a, "nosuid", "noexec", "nodev", ro));
 	if (!has_destination(in->mounts, "/sys/fs/cgroup"))
-		mount_add(m, a, "/sys/fs/cgroup", "cgroup", "cgroup", LIST(a, "nosuid", "noexec", "nodev", ro));
+		mount_add(m, a, "/sys/fs/cgroup", "cgroup", "cgroup",
+			  LIST(a, "nosuid", "noexec", "nodev", ro));
 	if (!has_destination(in->mounts, "/dev/mqueue")) {
 		if (strcmp(ipc, "host") == 0)
-			mount_add(m, a, "/dev/mqueue", "bind", "/dev/mqueue", LIST(a, "rbind", "nosuid", "noexec", "nodev"));
+			mount_add(m, a, "/dev/mqueue", "bind", "/dev/mqueue",
+				  LIST(a, "rbind", "nosuid", "noexec", "nodev"));
 		else
-			mount_add(m, a, "/dev/mqueue", "mqueue", "mqueue", LIST(a, "nosuid", "noexec", "nodev"));
+			mount_add(m, a, "/dev/mqueue", "mqueue", "mqueue",
+				  LIST(a, "nosuid", "noexec", "nodev"));
 	}
 	if (has_destination(in->mounts, "/dev/shm"))
 		return;
@@ -142,7 +168,8 @@ static void base_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 			       arena_printf(a, "size=%lld", (long long)h->shm_size)));
 }
 
-static void file_mount(const struct ocispec_in *in, struct objs *m, struct arena *a, const char *name)
+static void file_mount(const struct ocispec_in *in, struct objs *m, struct arena *a,
+		       const char *name)
 {
 	const char *dst = arena_printf(a, "/etc/%s", name);
 
@@ -176,13 +203,15 @@ static void tmpfs_mount(struct objs *m, struct arena *a, const char *dst, const 
 
 	while (rest.n > 0 && str_cut(&rest, ',', &field)) {
 		char *text = arena_strndup(a, field.p, field.n);
-		static const char *const flips[][2] = { { "exec", "noexec" }, { "suid", "nosuid" }, { "dev", "nodev" } };
+		static const char *const flips[][2] = {
+			{"exec", "noexec"}, {"suid", "nosuid"}, {"dev", "nodev"}};
 
 		for (size_t i = 0; i < ARRAY_SIZE(flips); i++)
 			for (size_t k = 0; strcmp(text, flips[i][0]) == 0 && k < o.n; k++)
 				if (strcmp(o.v[k], flips[i][1]) == 0)
 					o.v[k] = text;
-		if (*text && !(str_eq(str_of("exec"), text) || str_eq(str_of("suid"), text) || str_eq(str_of("dev"), text)))
+		if (*text && !(str_eq(str_of("exec"), text) || str_eq(str_of("suid"), text) ||
+			       str_eq(str_of("dev"), text)))
 			strs_push(&o, a, text);
 	}
 	mount_add(m, a, dst, "tmpfs", "tmpfs", o);
@@ -198,10 +227,10 @@ static void user_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 	for (size_t i = 0; i < n; i++)
 		order[i] = &p[i];
 	for (size_t i = 0; i < in->host->tmpfs.n; i++) {
-		extra[i] = (struct mount_point){ .type = "tmpfs",
-						 .destination = in->host->tmpfs.v[i].k,
-						 .options = in->host->tmpfs.v[i].v,
-						 .rw = true };
+		extra[i] = (struct mount_point){.type = "tmpfs",
+						.destination = in->host->tmpfs.v[i].k,
+						.options = in->host->tmpfs.v[i].v,
+						.rw = true};
 		order[n + i] = &extra[i];
 	}
 	qsort(order, total, sizeof(*order), by_depth);
@@ -212,7 +241,8 @@ static void user_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 
 		if (strcmp(x->type, "tmpfs") == 0) {
 			tmpfs_mount(m, a, x->destination,
-				    x->rw ? x->options : arena_printf(a, "%s,ro", x->options ? x->options : ""));
+				    x->rw ? x->options
+					  : arena_printf(a, "%s,ro", x->options ? x->options : ""));
 			continue;
 		}
 		o = LIST(a, x->non_recursive ? "bind" : "rbind", prop, x->rw ? "rw" : "ro");
@@ -225,10 +255,11 @@ static void user_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 int ocispec_device_rule(const char *text, struct oci_device_rule *ret, struct arena *a)
 {
 	struct str rest = str_of(text), type, nums, access, major, minor;
-	struct oci_device_rule r = { .allow = true };
+	struct oci_device_rule r = {.allow = true};
 	int64_t n;
 
-	if (!str_cut(&rest, ' ', &type) || !str_cut(&rest, ' ', &nums) || !str_cut(&rest, ' ', &access) || rest.n > 0)
+	if (!str_cut(&rest, ' ', &type) || !str_cut(&rest, ' ', &nums) ||
+	    !str_cut(&rest, ' ', &access) || rest.n > 0)
 		return -EINVAL;
 	if (type.n != 1 || !strchr("abc", type.p[0]) || access.n == 0 || access.n > 3)
 		return -EINVAL;
@@ -253,12 +284,12 @@ int ocispec_device_rule(const char *text, struct oci_device_rule *ret, struct ar
 	return 0;
 }
 
-static void rule_add(struct objs *rules, struct arena *a, bool allow, const char *type, int64_t major, int64_t minor,
-		     const char *access)
+static void rule_add(struct objs *rules, struct arena *a, bool allow, const char *type,
+		     int64_t major, int64_t minor, const char *access)
 {
 	struct oci_device_rule *r = objs_push(rules, a, sizeof(*r), 32);
 
-	*r = (struct oci_device_rule){ .allow = allow, .type = type, .access = access };
+	*r = (struct oci_device_rule){.allow = allow, .type = type, .access = access};
 	if (major >= 0)
 		r->major = boxed(a, major);
 	if (minor >= 0)
@@ -270,14 +301,14 @@ static void default_rules(struct objs *rules, struct arena *a)
 	rule_add(rules, a, false, NULL, -1, -1, "rwm");
 	rule_add(rules, a, true, "c", -1, -1, "m");
 	rule_add(rules, a, true, "b", -1, -1, "m");
-	rule_add(rules, a, true, "c", 1, 3, "rwm"); /* null */
-	rule_add(rules, a, true, "c", 1, 5, "rwm"); /* zero */
-	rule_add(rules, a, true, "c", 1, 7, "rwm"); /* full */
-	rule_add(rules, a, true, "c", 1, 8, "rwm"); /* random */
-	rule_add(rules, a, true, "c", 1, 9, "rwm"); /* urandom */
-	rule_add(rules, a, true, "c", 5, 0, "rwm"); /* tty */
-	rule_add(rules, a, true, "c", 5, 1, "rwm"); /* console */
-	rule_add(rules, a, true, "c", 5, 2, "rwm"); /* ptmx */
+	rule_add(rules, a, true, "c", 1, 3, "rwm");    /* null */
+	rule_add(rules, a, true, "c", 1, 5, "rwm");    /* zero */
+	rule_add(rules, a, true, "c", 1, 7, "rwm");    /* full */
+	rule_add(rules, a, true, "c", 1, 8, "rwm");    /* random */
+	rule_add(rules, a, true, "c", 1, 9, "rwm");    /* urandom */
+	rule_add(rules, a, true, "c", 5, 0, "rwm");    /* tty */
+	rule_add(rules, a, true, "c", 5, 1, "rwm");    /* console */
+	rule_add(rules, a, true, "c", 5, 2, "rwm");    /* ptmx */
 	rule_add(rules, a, true, "c", 136, -1, "rwm"); /* pts */
 }
 
@@ -286,7 +317,8 @@ struct device_out {
 	struct arena *a;
 };
 
-static bool device_add(const struct device_out *o, const struct stat *st, const char *path, const char *access)
+static bool device_add(const struct device_out *o, const struct stat *st, const char *path,
+		       const char *access)
 {
 	const char *type = S_ISCHR(st->st_mode) ? "c" : S_ISBLK(st->st_mode) ? "b" : NULL;
 	struct oci_device *d;
@@ -294,7 +326,10 @@ static bool device_add(const struct device_out *o, const struct stat *st, const 
 	if (!type || o->devices->n >= DEVICES_MAX)
 		return false;
 	d = objs_push(o->devices, o->a, sizeof(*d), 32);
-	*d = (struct oci_device){ .type = type, .path = path, .major = major(st->st_rdev), .minor = minor(st->st_rdev) };
+	*d = (struct oci_device){.type = type,
+				 .path = path,
+				 .major = major(st->st_rdev),
+				 .minor = minor(st->st_rdev)};
 	d->file_mode = boxed(o->a, st->st_mode & 07777);
 	d->uid = boxed(o->a, st->st_uid);
 	d->gid = boxed(o->a, st->st_gid);
@@ -303,15 +338,19 @@ static bool device_add(const struct device_out *o, const struct stat *st, const 
 	return true;
 }
 
-/* Every device node below a host folder, shown below `dst`. The pseudo file systems of /dev are left out. */
-static size_t device_dir(const struct device_out *o, const char *src, const char *dst, const char *access, int depth)
+/* Every device node below a host folder, shown below `dst`. The pseudo file systems of /dev are
+ * left out. */
+static size_t device_dir(const struct device_out *o, const char *src, const char *dst,
+			 const char *access, int depth)
 {
 	DIR *dir = depth < 8 ? opendir(src) : NULL;
 	const struct dirent *ent;
 	size_t n = 0;
 
 	while (dir && (ent = readdir(dir))) {
-		static const char *const skip[] = { ".", "..", "pts", "shm", "fd", "mqueue", "console", ".udev", ".lxc", ".lxd-mounts", "ptmx", "tty" };
+		static const char *const skip[] = {".",	   "..",	  "pts",     "shm",
+						   "fd",   "mqueue",	  "console", ".udev",
+						   ".lxc", ".lxd-mounts", "ptmx",    "tty"};
 		struct stat st;
 		bool skipped = false;
 		const char *p = arena_printf(o->a, "%s/%s", src, ent->d_name);
@@ -321,34 +360,41 @@ static size_t device_dir(const struct device_out *o, const char *src, const char
 		if (skipped || lstat(p, &st) < 0)
 			continue;
 		if (S_ISDIR(st.st_mode))
-			n += device_dir(o, p, arena_printf(o->a, "%s/%s", dst, ent->d_name), access, depth + 1);
+			n += device_dir(o, p, arena_printf(o->a, "%s/%s", dst, ent->d_name), access,
+					depth + 1);
 		else
-			n += device_add(o, &st, arena_printf(o->a, "%s/%s", dst, ent->d_name), access);
+			n += device_add(o, &st, arena_printf(o->a, "%s/%s", dst, ent->d_name),
+					access);
 	}
 	if (dir)
 		closedir(dir);
 	return n;
 }
 
-static int host_devices(const struct host_config *h, struct objs *devices, struct objs *rules, struct arena *a,
-			struct err *e)
+static int host_devices(const struct host_config *h, struct objs *devices, struct objs *rules,
+			struct arena *a, struct err *e)
 {
-	struct device_out o = { devices, rules, a };
+	struct device_out o = {devices, rules, a};
 	const struct device_mapping *d = h->devices.v;
 
 	for (size_t i = 0; i < h->devices.n; i++) {
-		const char *src = d[i].path_on_host, *dst = is_set(d[i].path_in_container) ? d[i].path_in_container : src;
-		const char *access = is_set(d[i].cgroup_permissions) ? d[i].cgroup_permissions : "rwm";
+		const char *src = d[i].path_on_host,
+			   *dst = is_set(d[i].path_in_container) ? d[i].path_in_container : src;
+		const char *access = is_set(d[i].cgroup_permissions) ? d[i].cgroup_permissions
+								     : "rwm";
 		struct stat st;
 
 		if (stat(src, &st) < 0)
 			return err_set(e, ERR_INVALID,
-				       "error gathering device information while adding custom device \"%s\": no such file or "
+				       "error gathering device information while adding custom "
+				       "device \"%s\": no such file or "
 				       "directory",
 				       src);
-		if (S_ISDIR(st.st_mode) ? device_dir(&o, src, dst, access, 0) == 0 : !device_add(&o, &st, dst, access))
+		if (S_ISDIR(st.st_mode) ? device_dir(&o, src, dst, access, 0) == 0
+					: !device_add(&o, &st, dst, access))
 			return err_set(e, ERR_INVALID,
-				       "error gathering device information while adding custom device \"%s\": not a device "
+				       "error gathering device information while adding custom "
+				       "device \"%s\": not a device "
 				       "node",
 				       src);
 	}
@@ -360,7 +406,7 @@ static int host_devices(const struct host_config *h, struct objs *devices, struc
 static struct objs throttle_list(const struct objs *in, struct arena *a)
 {
 	const struct throttle_device *t = in->v;
-	struct objs out = { 0 };
+	struct objs out = {0};
 
 	for (size_t i = 0; i < in->n; i++) {
 		struct oci_throttle_device *d;
@@ -369,7 +415,7 @@ static struct objs throttle_list(const struct objs *in, struct arena *a)
 		if (!t[i].path || stat(t[i].path, &st) < 0)
 			continue;
 		d = objs_push(&out, a, sizeof(*d), 8);
-		*d = (struct oci_throttle_device){ major(st.st_rdev), minor(st.st_rdev), t[i].rate };
+		*d = (struct oci_throttle_device){major(st.st_rdev), minor(st.st_rdev), t[i].rate};
 	}
 	return out;
 }
@@ -379,8 +425,9 @@ static void block_io(const struct host_config *h, struct oci_resources *r, struc
 	const struct weight_device *w = h->blkio_weight_device.v;
 	struct oci_block_io *b;
 
-	if (!h->blkio_weight && !h->blkio_weight_device.n && !h->blkio_device_read_bps.n && !h->blkio_device_write_bps.n &&
-	    !h->blkio_device_read_iops.n && !h->blkio_device_write_iops.n)
+	if (!h->blkio_weight && !h->blkio_weight_device.n && !h->blkio_device_read_bps.n &&
+	    !h->blkio_device_write_bps.n && !h->blkio_device_read_iops.n &&
+	    !h->blkio_device_write_iops.n)
 		return;
 	b = arena_alloc(a, sizeof(*b));
 	if (h->blkio_weight)
@@ -392,8 +439,9 @@ static void block_io(const struct host_config *h, struct oci_resources *r, struc
 		if (!w[i].path || stat(w[i].path, &st) < 0)
 			continue;
 		d = objs_push(&b->weight_device, a, sizeof(*d), 8);
-		*d = (struct oci_weight_device){ .major = major(st.st_rdev), .minor = minor(st.st_rdev),
-						 .weight = boxed(a, (int64_t)w[i].weight) };
+		*d = (struct oci_weight_device){.major = major(st.st_rdev),
+						.minor = minor(st.st_rdev),
+						.weight = boxed(a, (int64_t)w[i].weight)};
 	}
 	b->throttle_read_bps = throttle_list(&h->blkio_device_read_bps, a);
 	b->throttle_write_bps = throttle_list(&h->blkio_device_write_bps, a);
@@ -408,7 +456,8 @@ void ocispec_resources(const struct host_config *h, struct oci_resources *ret, s
 	struct oci_cpu *c = arena_alloc(a, sizeof(*c));
 	bool memory, cpu;
 
-	memory = h->memory || h->memory_reservation || h->memory_swap || h->memory_swappiness || h->oom_kill_disable > 0;
+	memory = h->memory || h->memory_reservation || h->memory_swap || h->memory_swappiness ||
+		 h->oom_kill_disable > 0;
 	if (h->memory)
 		m->limit = boxed(a, h->memory);
 	if (h->memory_reservation)
@@ -418,8 +467,8 @@ void ocispec_resources(const struct host_config *h, struct oci_resources *ret, s
 	if (h->memory_swappiness && *h->memory_swappiness >= 0)
 		m->swappiness = h->memory_swappiness;
 	m->disable_oom_killer = h->oom_kill_disable > 0 ? 1 : 0;
-	cpu = h->cpu_shares || h->nano_cpus || h->cpu_quota || h->cpu_period || is_set(h->cpuset_cpus) ||
-	      is_set(h->cpuset_mems);
+	cpu = h->cpu_shares || h->nano_cpus || h->cpu_quota || h->cpu_period ||
+	      is_set(h->cpuset_cpus) || is_set(h->cpuset_mems);
 	if (h->cpu_shares)
 		c->shares = boxed(a, h->cpu_shares);
 	if (h->nano_cpus > 0) {
@@ -457,7 +506,7 @@ static bool in_list(const struct strs *s, const char *v)
 
 static struct strs capabilities(const struct host_config *h, bool privileged, struct arena *a)
 {
-	struct strs add = { 0 }, drop = { 0 }, out = { .set = true };
+	struct strs add = {0}, drop = {0}, out = {.set = true};
 	char name[40];
 
 	for (size_t i = 0; i < h->cap_add.n; i++)
@@ -513,9 +562,10 @@ static void env_set(struct strs *env, const char *v, struct arena *a)
 		strs_push(env, a, v);
 }
 
-static struct strs environment(const struct ocispec_in *in, bool tty, const char *hostname, struct arena *a)
+static struct strs environment(const struct ocispec_in *in, bool tty, const char *hostname,
+			       struct arena *a)
 {
-	struct strs env = { .set = true };
+	struct strs env = {.set = true};
 
 	strs_push(&env, a, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	if (is_set(hostname))
@@ -538,11 +588,12 @@ static void rlimits(const struct host_config *h, struct objs *out, struct arena 
 		for (char *p = name; *p; p++)
 			if (*p >= 'a' && *p <= 'z')
 				*p = (char)(*p - 'a' + 'A');
-		*r = (struct oci_rlimit){ name, (uint64_t)u[i].soft, (uint64_t)u[i].hard };
+		*r = (struct oci_rlimit){name, (uint64_t)u[i].soft, (uint64_t)u[i].hard};
 	}
 }
 
-static int process(const struct ocispec_in *in, struct oci_process *p, struct arena *a, struct err *e)
+static int process(const struct ocispec_in *in, struct oci_process *p, struct arena *a,
+		   struct err *e)
 {
 	const struct host_config *h = in->host;
 	const struct container_config *c = in->config;
@@ -554,7 +605,7 @@ static int process(const struct ocispec_in *in, struct oci_process *p, struct ar
 	if (in->console_h && in->console_w) {
 		struct oci_box *box = arena_alloc(a, sizeof(*box));
 
-		*box = (struct oci_box){ in->console_h, in->console_w };
+		*box = (struct oci_box){in->console_h, in->console_w};
 		p->console_size = box;
 	}
 	p->user.username = is_set(c->user) ? c->user : NULL;
@@ -577,7 +628,7 @@ static void namespace_add(struct objs *n, struct arena *a, const char *type, con
 {
 	struct oci_namespace *x = objs_push(n, a, sizeof(*x), 8);
 
-	*x = (struct oci_namespace){ type, path };
+	*x = (struct oci_namespace){type, path};
 }
 
 static void namespaces(const struct ocispec_in *in, struct objs *n, struct arena *a)
@@ -607,7 +658,8 @@ static void unmask(struct strs *paths, const struct strs *names)
 	paths->n = n;
 }
 
-static int kernel_part(const struct ocispec_in *in, struct oci_linux *l, struct arena *a, struct err *e)
+static int kernel_part(const struct ocispec_in *in, struct oci_linux *l, struct arena *a,
+		       struct err *e)
 {
 	const struct host_config *h = in->host;
 	struct oci_resources *r = arena_alloc(a, sizeof(*r));
@@ -618,7 +670,7 @@ static int kernel_part(const struct ocispec_in *in, struct oci_linux *l, struct 
 	namespaces(in, &l->namespaces, a);
 	ocispec_resources(h, r, a);
 	if (h->privileged) {
-		struct device_out o = { &l->devices, NULL, a };
+		struct device_out o = {&l->devices, NULL, a};
 
 		rule_add(&r->devices, a, true, NULL, -1, -1, "rwm");
 		device_dir(&o, "/dev", "/dev", "rwm", 0);
@@ -637,11 +689,11 @@ static int kernel_part(const struct ocispec_in *in, struct oci_linux *l, struct 
 	if (!is_set(h->network_mode) || (strcmp(h->network_mode, "host") != 0 && !in->net_ns)) {
 		l->sysctl.v = arena_alloc(a, (h->sysctls.n + 2) * sizeof(*l->sysctl.v));
 		if (!strmap_get(&h->sysctls, "net.ipv4.ip_unprivileged_port_start"))
-			l->sysctl.v[l->sysctl.n++] =
-				(struct strmap_entry){ "net.ipv4.ip_unprivileged_port_start", "0" };
+			l->sysctl.v[l->sysctl.n++] = (struct strmap_entry){
+				"net.ipv4.ip_unprivileged_port_start", "0"};
 		if (!strmap_get(&h->sysctls, "net.ipv4.ping_group_range"))
-			l->sysctl.v[l->sysctl.n++] =
-				(struct strmap_entry){ "net.ipv4.ping_group_range", "0 2147483647" };
+			l->sysctl.v[l->sysctl.n++] = (struct strmap_entry){
+				"net.ipv4.ping_group_range", "0 2147483647"};
 		for (size_t i = 0; i < h->sysctls.n; i++)
 			l->sysctl.v[l->sysctl.n++] = h->sysctls.v[i];
 		l->sysctl.set = true;
@@ -649,13 +701,15 @@ static int kernel_part(const struct ocispec_in *in, struct oci_linux *l, struct 
 		l->sysctl = h->sysctls;
 	}
 	if (!h->privileged) {
-		l->masked_paths = h->masked_paths.set ? h->masked_paths : list_of(a, default_masked_paths);
-		l->readonly_paths = h->readonly_paths.set ? h->readonly_paths : list_of(a, default_readonly_paths);
+		l->masked_paths = h->masked_paths.set ? h->masked_paths
+						      : list_of(a, default_masked_paths);
+		l->readonly_paths = h->readonly_paths.set ? h->readonly_paths
+							  : list_of(a, default_readonly_paths);
 		if (sec.unmask.n > 0) {
 			struct strs m = l->masked_paths, ro = l->readonly_paths;
 
-			l->masked_paths = (struct strs){ 0 };
-			l->readonly_paths = (struct strs){ 0 };
+			l->masked_paths = (struct strs){0};
+			l->readonly_paths = (struct strs){0};
 			for (size_t i = 0; i < m.n; i++)
 				strs_push(&l->masked_paths, a, m.v[i]);
 			for (size_t i = 0; i < ro.n; i++)
@@ -668,12 +722,13 @@ static int kernel_part(const struct ocispec_in *in, struct oci_linux *l, struct 
 	return 0;
 }
 
-int ocispec_build(const struct ocispec_in *in, struct oci_config *ret, struct arena *a, struct err *e)
+int ocispec_build(const struct ocispec_in *in, struct oci_config *ret, struct arena *a,
+		  struct err *e)
 {
 	struct oci_process *p = arena_alloc(a, sizeof(*p));
 	struct oci_linux *l = arena_alloc(a, sizeof(*l));
 	struct oci_root *root = arena_alloc(a, sizeof(*root));
-	struct oci_config c = { .oci_version = "1.2.0", .process = p, .root = root, .linux_ = l };
+	struct oci_config c = {.oci_version = "1.2.0", .process = p, .root = root, .linux_ = l};
 	bool host_uts = is_set(in->host->uts_mode) && strcmp(in->host->uts_mode, "host") == 0;
 
 	if (process(in, p, a, e) < 0 || kernel_part(in, l, a, e) < 0)
@@ -694,10 +749,10 @@ int ocispec_build(const struct ocispec_in *in, struct oci_config *ret, struct ar
 	return 0;
 }
 
-int ocispec_exec(const struct ocispec_in *in, const struct exec_config *x, struct oci_process *ret, struct arena *a,
-		 struct err *e)
+int ocispec_exec(const struct ocispec_in *in, const struct exec_config *x, struct oci_process *ret,
+		 struct arena *a, struct err *e)
 {
-	struct oci_process p = { 0 };
+	struct oci_process p = {0};
 	uint16_t h, w;
 
 	if (process(in, &p, a, e) < 0)
@@ -708,7 +763,7 @@ int ocispec_exec(const struct ocispec_in *in, const struct exec_config *x, struc
 	if (h && w) {
 		struct oci_box *box = arena_alloc(a, sizeof(*box));
 
-		*box = (struct oci_box){ h, w };
+		*box = (struct oci_box){h, w};
 		p.console_size = box;
 	}
 	p.args = x->cmd;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * After a crash: rows in the store against folders in the run directory. A live shim is adopted (its hello tells the
- * state); a finished one left exit.json; one that died took nothing with it but its pid: what still runs in the cgroup
- * is killed. Folders without a row go. Containers that should run again are started.
+ * After a crash: rows in the store against folders in the run directory. A live shim is adopted
+ * (its hello tells the state); a finished one left exit.json; one that died took nothing with it
+ * but its pid: what still runs in the cgroup is killed. Folders without a row go. Containers that
+ * should run again are started.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,7 +16,8 @@
 
 #include "base/banned.h"
 
-static int read_document(const char *dir, const char *file, const struct json_schema *schema, void *ret, struct arena *a)
+static int read_document(const char *dir, const char *file, const struct json_schema *schema,
+			 void *ret, struct arena *a)
 {
 	AUTO_FREE char *path = xasprintf("%s/%s", dir, file);
 	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
@@ -30,9 +32,10 @@ static int read_document(const char *dir, const char *file, const struct json_sc
 static void kill_remains(const char *dir, const char *id, const char *cgroup_parent)
 {
 	AUTO(arena) struct arena *a = arena_new();
-	AUTO_FREE char *cgroup = xasprintf("%s/%s", cgroup_parent && *cgroup_parent ? cgroup_parent : "/coracle", id);
+	AUTO_FREE char *cgroup = xasprintf(
+		"%s/%s", cgroup_parent && *cgroup_parent ? cgroup_parent : "/coracle", id);
 	struct runtime_container rc = RUNTIME_CONTAINER_INIT;
-	struct shim_state st = { 0 };
+	struct shim_state st = {0};
 	struct err e = ERR_INIT;
 
 	if (read_document(dir, SHIM_STATE_FILE, &shim_state_schema, &st, a) == 0 && st.pid > 1 &&
@@ -50,11 +53,12 @@ void recover_lost(struct container *c)
 {
 	AUTO_FREE char *dir = container_run_path(c, NULL);
 	AUTO(arena) struct arena *a = arena_new();
-	struct shim_exit ex = { .code = 137 };
+	struct shim_exit ex = {.code = 137};
 
 	if (read_document(dir, SHIM_EXIT_FILE, &shim_exit_schema, &ex, a) < 0)
 		kill_remains(dir, c->id, c->host.cgroup_parent);
-	if (!c->st.started && !c->st.running && ex.finished_at == 0) { /* never ran: it is only created */
+	if (!c->st.started && !c->st.running &&
+	    ex.finished_at == 0) { /* never ran: it is only created */
 		shim_drop(c);
 		container_clean_run(c);
 		return;

@@ -55,7 +55,7 @@ void process_reap(struct engine *g, struct process *p)
 {
 	struct reaper *r = NEW(struct reaper);
 
-	r->p = (struct process){ .pid = p->pid, .pidfd = TAKE_FD(p->pidfd) };
+	r->p = (struct process){.pid = p->pid, .pidfd = TAKE_FD(p->pidfd)};
 	if (uv_poll_init(g->loop, &r->poll, r->p.pidfd) < 0) {
 		fd_close(&r->p.pidfd);
 		free(r);
@@ -132,7 +132,8 @@ static void shim_ready(uv_poll_t *h, int status, int events)
 	struct shim *s = CONTAINER_OF(h, struct shim, poll);
 	static char buf[SHIM_MSG_MAX];
 
-	/* At most a few messages a turn; what a message does may drop the connection or the container. */
+	/* At most a few messages a turn; what a message does may drop the connection or the
+	 * container. */
 	for (int i = 0; i < 16 && s->c; i++) {
 		ssize_t n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT);
 		struct shim_message m;
@@ -147,7 +148,8 @@ static void shim_ready(uv_poll_t *h, int status, int events)
 		}
 		a = arena_new();
 		if (shim_message_decode(buf, (size_t)n, &m, a, &e) < 0) {
-			log_warn("container %.12s: bad message from its shim: %s", s->c->id, e.text);
+			log_warn("container %.12s: bad message from its shim: %s", s->c->id,
+				 e.text);
 			continue;
 		}
 		deliver(s, &m);
@@ -169,18 +171,22 @@ static void shim_take(struct container *c, int fd)
 int shim_spawn(struct container *c, struct err *e)
 {
 	AUTO_FREE char *dir = container_run_path(c, NULL);
-	const char *argv[] = { "coracle-shim", dir, NULL };
-	struct process p = { .pidfd = FD_NONE };
+	const char *argv[] = {"coracle-shim", dir, NULL};
+	struct process p = {.pidfd = FD_NONE};
 	int pair[2], rc;
 	struct spawn_fd fds[2];
-	struct spawn s = { .path = c->g->shim_path, .argv = argv, .fds = fds, .nfds = 1, .new_session = true,
-			   .chdir_to = "/" };
+	struct spawn s = {.path = c->g->shim_path,
+			  .argv = argv,
+			  .fds = fds,
+			  .nfds = 1,
+			  .new_session = true,
+			  .chdir_to = "/"};
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "socketpair");
-	fds[0] = (struct spawn_fd){ pair[1], SHIM_CONTROL_FD };
+	fds[0] = (struct spawn_fd){pair[1], SHIM_CONTROL_FD};
 	if (c->g->trace || c->g->debug) {
-		fds[1] = (struct spawn_fd){ 2, 2 };
+		fds[1] = (struct spawn_fd){2, 2};
 		s.nfds = 2;
 	}
 	rc = spawn_start(&s, &p);
@@ -208,7 +214,7 @@ int shim_connect(struct container *c, struct err *e)
 static ssize_t send_waiting(int sock, const struct buf *text, int fd)
 {
 	for (int i = 0; i < 2; i++) {
-		struct pollfd p = { .fd = sock, .events = POLLOUT };
+		struct pollfd p = {.fd = sock, .events = POLLOUT};
 		ssize_t n = fs_send_fds(sock, text->p, text->n, &fd, fd >= 0 ? 1 : 0);
 
 		if (n != -EAGAIN)
@@ -219,7 +225,8 @@ static ssize_t send_waiting(int sock, const struct buf *text, int fd)
 	return -EAGAIN;
 }
 
-int shim_call(struct shim *s, const struct shim_request *r, int fd, shim_answer_fn cb, void *ud, struct err *e)
+int shim_call(struct shim *s, const struct shim_request *r, int fd, shim_answer_fn cb, void *ud,
+	      struct err *e)
 {
 	AUTO_BUF struct buf text = BUF_INIT(SHIM_MSG_MAX);
 	struct shim_request req = *r;

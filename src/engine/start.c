@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting a container: files in its run folder, a shim, the clients that attached before, "start". Nothing waits:
- * the shim's answer continues in start_answered(). A failed start leaves the container as it was, with exit code and text.
+ * Starting a container: files in its run folder, a shim, the clients that attached before, "start".
+ * Nothing waits: the shim's answer continues in start_answered(). A failed start leaves the
+ * container as it was, with exit code and text.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,7 +36,7 @@ static void drop_pending(struct container *c)
 int attach_send(struct container *c, const struct engine_attach *o, struct err *e)
 {
 	AUTO_BUF struct buf preface = BUF_INIT(SHIM_MSG_MAX);
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_ATTACH) };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_ATTACH)};
 	char id[32];
 
 	snprintf(id, sizeof(id), "a%llu", (unsigned long long)++c->g->next_attach);
@@ -53,29 +54,36 @@ int attach_send(struct container *c, const struct engine_attach *o, struct err *
 	return shim_call(c->shim, &r, o->fd, NULL, NULL, e);
 }
 
-int engine_attach_check(struct engine *g, struct container *c, const struct engine_attach *o, struct err *e)
+int engine_attach_check(struct engine *g, struct container *c, const struct engine_attach *o,
+			struct err *e)
 {
 	struct detach_keys keys;
 
 	if (o->detach_keys && *o->detach_keys && detach_keys_parse(o->detach_keys, &keys) < 0)
 		return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided", o->detach_keys);
 	if (c->st.paused)
-		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before attach", c->id);
+		return err_set(e, ERR_CONFLICT,
+			       "container %s is paused, unpause the container before attach",
+			       c->id);
 	if (c->st.restarting)
-		return err_set(e, ERR_CONFLICT, "container %s is restarting, wait until the container is running", c->id);
+		return err_set(e, ERR_CONFLICT,
+			       "container %s is restarting, wait until the container is running",
+			       c->id);
 	return 0;
 }
 
 static void attach_logs(struct container *c, const struct engine_attach *o)
 {
-	struct engine_logs_options lo = { .out = o->out, .err = o->err, .mux = o->mux && !c->meta.config.tty, .tail = -1 };
+	struct engine_logs_options lo = {
+		.out = o->out, .err = o->err, .mux = o->mux && !c->meta.config.tty, .tail = -1};
 	AUTO_BUF struct buf out = BUF_INIT(1 << 20);
 	struct engine_logs *l = NULL;
 	struct err e = ERR_INIT;
 
 	if (engine_logs_open(c->g, c, &lo, NULL, NULL, &l, &e) < 0)
 		return;
-	/* The socket is blocking here: a slow client of attach with logs holds its own 1 MiB at most. */
+	/* The socket is blocking here: a slow client of attach with logs holds its own 1 MiB at
+	 * most. */
 	while (engine_logs_read(l, &out) == ENGINE_LOGS_MORE) {
 		if (fs_write_all(o->fd, out.p, out.n) < 0)
 			break;
@@ -86,7 +94,8 @@ static void attach_logs(struct container *c, const struct engine_attach *o)
 	engine_logs_close(l);
 }
 
-int engine_container_attach(struct engine *g, struct container *c, const struct engine_attach *o, struct err *e)
+int engine_container_attach(struct engine *g, struct container *c, const struct engine_attach *o,
+			    struct err *e)
 {
 	struct pending_attach *p;
 	int fd = o->fd, rc;
@@ -135,8 +144,8 @@ static int put_file(int dir, const char *name, const char *text, size_t n, struc
 	return rc < 0 ? err_sys(e, rc, "write %s", name) : 0;
 }
 
-static int peer_namespace(struct engine *g, const char *mode, const char *ns, const char **ret, struct arena *a,
-			  struct container **ret_peer, struct err *e)
+static int peer_namespace(struct engine *g, const char *mode, const char *ns, const char **ret,
+			  struct arena *a, struct container **ret_peer, struct err *e)
 {
 	struct container *peer;
 
@@ -146,22 +155,25 @@ static int peer_namespace(struct engine *g, const char *mode, const char *ns, co
 	if (!peer)
 		return -1;
 	if (!peer->st.running)
-		return err_set(e, ERR_CONFLICT, "cannot join %s namespace of a non running container: container %s is %s", ns,
-			       peer->id, container_status_name(peer));
+		return err_set(
+			e, ERR_CONFLICT,
+			"cannot join %s namespace of a non running container: container %s is %s",
+			ns, peer->id, container_status_name(peer));
 	*ret = arena_printf(a, "/proc/%lld/ns/%s", (long long)peer->st.pid, ns);
 	if (ret_peer)
 		*ret_peer = peer;
 	return 0;
 }
 
-int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a, struct err *e)
+int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a,
+			 struct err *e)
 {
-	struct ocispec_in in = { .id = c->id,
-				 .config = &c->meta.config,
-				 .host = &c->host,
-				 .mounts = &c->meta.mounts,
-				 .path = c->meta.path,
-				 .args = &c->meta.args };
+	struct ocispec_in in = {.id = c->id,
+				.config = &c->meta.config,
+				.host = &c->host,
+				.mounts = &c->meta.mounts,
+				.path = c->meta.path,
+				.args = &c->meta.args};
 	AUTO_FREE char *files = container_data_path(c, NULL);
 	struct container *peer = NULL;
 
@@ -199,17 +211,19 @@ static int64_t log_option(const struct container *c, const char *key, int64_t ot
 	return n;
 }
 
-static int write_shim_json(struct container *c, int dir, const struct store_snapshot *sn, struct arena *a, struct err *e)
+static int write_shim_json(struct container *c, int dir, const struct store_snapshot *sn,
+			   struct arena *a, struct err *e)
 {
 	AUTO_BUF struct buf text = BUF_INIT(ENGINE_TEXT_MAX);
 	struct jw w = JW_INIT(&text);
 	struct security sec;
-	struct shim_config s = { .id = c->id,
-				 .tty = c->meta.config.tty,
-				 .open_stdin = c->meta.config.open_stdin,
-				 .stdin_once = c->meta.config.stdin_once,
-				 .trace = c->g->trace };
-	AUTO_FREE char *log_path = xasprintf("%s/%s/%s-json.log", store_containers_dir(c->g->store), c->id, c->id);
+	struct shim_config s = {.id = c->id,
+				.tty = c->meta.config.tty,
+				.open_stdin = c->meta.config.open_stdin,
+				.stdin_once = c->meta.config.stdin_once,
+				.trace = c->g->trace};
+	AUTO_FREE char *log_path = xasprintf("%s/%s/%s-json.log", store_containers_dir(c->g->store),
+					     c->id, c->id);
 	AUTO_FREE char *profile = container_run_path(c, "seccomp.json");
 
 	if (security_parse(&c->host.security_opt, c->host.privileged, &sec, a, e) < 0)
@@ -220,7 +234,7 @@ static int write_shim_json(struct container *c, int dir, const struct store_snap
 	s.log.max_size = log_option(c, "max-size", -1);
 	s.log.max_file = log_option(c, "max-file", 1);
 	s.rootfs.layers_dir = sn->layers_dir;
-	s.rootfs.lower = (struct strs){ .v = sn->lower, .n = sn->nlower, .set = true };
+	s.rootfs.lower = (struct strs){.v = sn->lower, .n = sn->nlower, .set = true};
 	s.rootfs.upper = sn->upper;
 	s.rootfs.work = sn->work;
 	s.rootfs.readonly = c->host.readonly_rootfs;
@@ -231,7 +245,8 @@ static int write_shim_json(struct container *c, int dir, const struct store_snap
 			return -1;
 		s.seccomp.profile = profile;
 	}
-	s.cgroup_parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent : NULL;
+	s.cgroup_parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent
+									  : NULL;
 	s.init_path = c->host.init > 0 ? c->g->init_path : NULL;
 	json_encode(&w, &shim_config_schema, &s);
 	return put_file(dir, SHIM_CONFIG_FILE, text.p, text.n, e);
@@ -256,13 +271,14 @@ static int prepare(struct container *c, struct err *e)
 	if (dir < 0)
 		return err_sys(e, dir, "open %s", path);
 	unlinkat(dir, SHIM_EXIT_FILE, 0);
-	if (mounts_sources(c, e) < 0 || hostfiles_write(c, e) < 0 || container_spec_input(c, &in, a, e) < 0 ||
-	    ocispec_build(&in, &config, a, e) < 0)
+	if (mounts_sources(c, e) < 0 || hostfiles_write(c, e) < 0 ||
+	    container_spec_input(c, &in, a, e) < 0 || ocispec_build(&in, &config, a, e) < 0)
 		return -1;
 	json_encode(&w, &oci_config_schema, &config);
 	if (text.overflow)
 		return err_set(e, ERR_LIMIT, "the container's configuration is too large");
-	if (put_file(dir, SHIM_BUNDLE_FILE, text.p, text.n, e) < 0 || write_shim_json(c, dir, sn, a, e) < 0)
+	if (put_file(dir, SHIM_BUNDLE_FILE, text.p, text.n, e) < 0 ||
+	    write_shim_json(c, dir, sn, a, e) < 0)
 		return -1;
 	trace_point("start: files written");
 	return 0;
@@ -286,12 +302,14 @@ static void start_failed(struct container *c, struct err *e)
 	struct engine *g = c->g;
 
 	snprintf(id, sizeof(id), "%s", c->id);
-	c->st.exit_code = e->kind == ERR_NO_PROGRAM ? 127 : e->kind == ERR_NOT_EXECUTABLE ? 126 : 128;
+	c->st.exit_code = e->kind == ERR_NO_PROGRAM	  ? 127
+			  : e->kind == ERR_NOT_EXECUTABLE ? 126
+							  : 128;
 	c->st.running = c->st.restarting = false;
 	c->st.pid = 0;
 	container_set_error(c, e->text);
 	if (c->shim) {
-		struct shim_request quit = { .op = shim_op_name(SHIM_OP_QUIT) };
+		struct shim_request quit = {.op = shim_op_name(SHIM_OP_QUIT)};
 		struct err ignored = ERR_INIT;
 
 		shim_call(c->shim, &quit, -1, NULL, NULL, &ignored);
@@ -311,14 +329,16 @@ static void start_failed(struct container *c, struct err *e)
 	}
 }
 
-static void start_answered(struct container *c, void *ud, const struct shim_message *m, const struct err *e)
+static void start_answered(struct container *c, void *ud, const struct shim_message *m,
+			   const struct err *e)
 {
 	trace_point("start: shim answered");
 	if (e) {
 		struct err wrapped = *e;
 
 		err_set(&wrapped, e->kind,
-			"failed to create task for container: failed to create shim task: OCI runtime create failed: %.1500s: "
+			"failed to create task for container: failed to create shim task: OCI "
+			"runtime create failed: %.1500s: "
 			"unknown",
 			e->text);
 		start_failed(c, &wrapped);
@@ -339,7 +359,7 @@ static void start_answered(struct container *c, void *ud, const struct shim_mess
 
 int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e)
 {
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_START) };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_START)};
 	uint16_t h = 0, w = 0;
 
 	trace_point("start: begin");
@@ -360,7 +380,8 @@ int container_start(struct container *c, engine_done_fn cb, void *ud, struct err
 
 		list_del(it);
 		if (attach_send(c, &p->o, &ignored) < 0)
-			log_warn("container %.12s: cannot hand over a client: %s", c->id, ignored.text);
+			log_warn("container %.12s: cannot hand over a client: %s", c->id,
+				 ignored.text);
 		pending_free(p);
 	}
 	if (c->meta.config.tty)
@@ -372,14 +393,17 @@ int container_start(struct container *c, engine_done_fn cb, void *ud, struct err
 	return 0;
 }
 
-int engine_container_start(struct engine *g, struct container *c, engine_done_fn cb, void *ud, struct err *e)
+int engine_container_start(struct engine *g, struct container *c, engine_done_fn cb, void *ud,
+			   struct err *e)
 {
 	if (c->st.paused)
-		return err_set(e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
+		return err_set(e, ERR_CONFLICT,
+			       "cannot start a paused container, try unpause instead");
 	if (c->st.running || c->starting)
 		return 1;
 	if (c->st.removing || c->st.dead)
-		return err_set(e, ERR_CONFLICT, "container is marked for removal and cannot be started");
+		return err_set(e, ERR_CONFLICT,
+			       "container is marked for removal and cannot be started");
 	restart_cancel(c);
 	c->st.restart_count = 0;
 	c->restart_delay_ns = 0;

@@ -64,7 +64,8 @@ static void count_containers(const struct engine *g, struct jw *w)
 
 static void write_driver(const struct engine *g, struct jw *w)
 {
-	static const char *const rows[][2] = { { "Supports d_type", "true" }, { "Native Overlay Diff", "true" } };
+	static const char *const rows[][2] = {{"Supports d_type", "true"},
+					      {"Native Overlay Diff", "true"}};
 
 	jw_kv_str(w, "Driver", "overlay2");
 	jw_key(w, "DriverStatus");
@@ -78,18 +79,19 @@ static void write_driver(const struct engine *g, struct jw *w)
 	jw_arr_end(w);
 	jw_key(w, "Plugins");
 	jw_obj(w);
-	list_key(w, "Volume", (const char *const[]){ "local", NULL });
-	list_key(w, "Network", (const char *const[]){ "host", "null", NULL });
+	list_key(w, "Volume", (const char *const[]){"local", NULL});
+	list_key(w, "Network", (const char *const[]){"host", "null", NULL});
 	jw_key(w, "Authorization");
 	jw_null(w);
-	list_key(w, "Log", (const char *const[]){ "json-file", "none", NULL });
+	list_key(w, "Log", (const char *const[]){"json-file", "none", NULL});
 	jw_obj_end(w);
 }
 
 static void write_limits(struct jw *w)
 {
-	static const char *const yes[] = { "MemoryLimit", "SwapLimit",	"CpuCfsPeriod", "CpuCfsQuota", "CPUShares",
-					   "CPUSet",	  "PidsLimit",	"IPv4Forwarding" };
+	static const char *const yes[] = {"MemoryLimit", "SwapLimit",	  "CpuCfsPeriod",
+					  "CpuCfsQuota", "CPUShares",	  "CPUSet",
+					  "PidsLimit",	 "IPv4Forwarding"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
 		jw_kv_bool(w, yes[i], true);
@@ -99,8 +101,10 @@ static void write_limits(struct jw *w)
 static void write_registry(struct jw *w)
 {
 	jw_key(w, "RegistryConfig");
-	jw_raw(w, "{\"AllowNondistributableArtifactsCIDRs\":null,\"AllowNondistributableArtifactsHostnames\":null,"
-		  "\"InsecureRegistryCIDRs\":[\"::1/128\",\"127.0.0.0/8\"],\"IndexConfigs\":{\"docker.io\":{\"Mirrors\":[],"
+	jw_raw(w, "{\"AllowNondistributableArtifactsCIDRs\":null,"
+		  "\"AllowNondistributableArtifactsHostnames\":null,"
+		  "\"InsecureRegistryCIDRs\":[\"::1/128\",\"127.0.0.0/"
+		  "8\"],\"IndexConfigs\":{\"docker.io\":{\"Mirrors\":[],"
 		  "\"Name\":\"docker.io\",\"Official\":true,\"Secure\":true}},\"Mirrors\":[]}");
 }
 
@@ -153,7 +157,8 @@ int engine_info(struct engine *g, struct buf *out, struct err *e)
 	jw_raw(&w, "{\"coracle\":{\"path\":\"coracle-runtime\"}}");
 	jw_kv_str(&w, "DefaultRuntime", "coracle");
 	jw_key(&w, "Swarm");
-	jw_raw(&w, "{\"NodeID\":\"\",\"NodeAddr\":\"\",\"LocalNodeState\":\"inactive\",\"ControlAvailable\":false,"
+	jw_raw(&w, "{\"NodeID\":\"\",\"NodeAddr\":\"\",\"LocalNodeState\":\"inactive\","
+		   "\"ControlAvailable\":false,"
 		   "\"Error\":\"\",\"RemoteManagers\":null}");
 	jw_kv_bool(&w, "LiveRestoreEnabled", true);
 	jw_kv_str(&w, "Isolation", "");
@@ -164,9 +169,11 @@ int engine_info(struct engine *g, struct buf *out, struct err *e)
 	jw_raw(&w, "{\"ID\":\"" CORACLE_VERSION "\"}");
 	jw_key(&w, "InitCommit");
 	jw_raw(&w, "{\"ID\":\"" CORACLE_VERSION "\"}");
-	list_key(&w, "SecurityOptions", runtime_cgroup_version() == 2 ?
-						(const char *const[]){ "name=seccomp,profile=builtin", "name=cgroupns", NULL } :
-						(const char *const[]){ "name=seccomp,profile=builtin", NULL });
+	list_key(&w, "SecurityOptions",
+		 runtime_cgroup_version() == 2
+			 ? (const char *const[]){"name=seccomp,profile=builtin", "name=cgroupns",
+						 NULL}
+			 : (const char *const[]){"name=seccomp,profile=builtin", NULL});
 	list_key(&w, "CDISpecDirs", NULL);
 	jw_key(&w, "Warnings");
 	jw_null(&w);
@@ -265,12 +272,13 @@ int engine_disk_usage(struct engine *g, struct buf *out, struct err *e)
 {
 	struct jw w = JW_INIT(out);
 	AUTO_BUF struct buf part = BUF_INIT(ENGINE_TEXT_MAX);
-	struct engine_list_options lo = { .all = true, .size = true };
+	struct engine_list_options lo = {.all = true, .size = true};
 	AUTO_FD int dir = fs_open_dir(store_volumes_dir(g->store));
-	struct df_volumes dv = { g, &w, dir };
+	struct df_volumes dv = {g, &w, dir};
 	uint64_t layers = 0, blobs = 0;
 
-	if (store_usage(g->store, &layers, &blobs, e) < 0 || engine_image_list(g, NULL, true, true, true, &part, e) < 0)
+	if (store_usage(g->store, &layers, &blobs, e) < 0 ||
+	    engine_image_list(g, NULL, true, true, true, &part, e) < 0)
 		return -1;
 	jw_obj(&w);
 	jw_kv_u64(&w, "LayersSize", layers);

@@ -71,7 +71,8 @@ static int save_host(struct container *c, const struct host_config *h, struct er
 	return 0;
 }
 
-static void update_answered(struct container *c, void *ud, const struct shim_message *m, const struct err *e)
+static void update_answered(struct container *c, void *ud, const struct shim_message *m,
+			    const struct err *e)
 {
 	struct update_op *op = ud;
 	struct err own = ERR_INIT;
@@ -82,24 +83,26 @@ static void update_answered(struct container *c, void *ud, const struct shim_mes
 	free(op);
 }
 
-int engine_container_update(struct engine *g, struct container *c, const struct json *body, engine_json_fn cb, void *ud,
-			    struct err *e)
+int engine_container_update(struct engine *g, struct container *c, const struct json *body,
+			    engine_json_fn cb, void *ud, struct err *e)
 {
 	AUTO(arena) struct arena *a = arena_new();
 	AUTO_BUF struct buf text = BUF_INIT(SHIM_MSG_MAX);
-	struct shim_request r = { .op = shim_op_name(SHIM_OP_UPDATE) };
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_UPDATE)};
 	struct jw w = JW_INIT(&text);
-	struct warnings warn = { .a = a };
+	struct warnings warn = {.a = a};
 	struct host_config u, h = c->host;
-	struct oci_resources res = { 0 };
+	struct oci_resources res = {0};
 	struct update_op *op;
 
 	if (json_decode(body, &host_config_schema, &u, a, e) < 0)
 		return -1;
 	if (c->st.removing)
-		return err_set(e, ERR_CONFLICT, "container is marked for removal and cannot be \"update\"");
+		return err_set(e, ERR_CONFLICT,
+			       "container is marked for removal and cannot be \"update\"");
 	apply(&h, &u, c->arena);
-	if (validate_resources(&h, &warn, e) < 0 || validate_restart_policy(&h.restart_policy, h.auto_remove, e) < 0)
+	if (validate_resources(&h, &warn, e) < 0 ||
+	    validate_restart_policy(&h.restart_policy, h.auto_remove, e) < 0)
 		return -1;
 	if (!c->st.running) {
 		if (save_host(c, &h, e) < 0)
@@ -111,7 +114,7 @@ int engine_container_update(struct engine *g, struct container *c, const struct 
 	json_encode(&w, &oci_resources_schema, &res);
 	r.resources = buf_text(&text);
 	op = NEW(struct update_op);
-	*op = (struct update_op){ cb, ud, h };
+	*op = (struct update_op){cb, ud, h};
 	if (shim_call(c->shim, &r, -1, update_answered, op, e) == 0)
 		return 0;
 	free(op);
@@ -132,9 +135,10 @@ static bool prune_until(const struct filters *f, const struct container *c, stru
 	return c->created < when;
 }
 
-int engine_container_prune(struct engine *g, const struct filters *f, engine_json_fn cb, void *ud, struct err *e)
+int engine_container_prune(struct engine *g, const struct filters *f, engine_json_fn cb, void *ud,
+			   struct err *e)
 {
-	static const char *const allowed[] = { "label", "label!", "until", NULL };
+	static const char *const allowed[] = {"label", "label!", "until", NULL};
 	AUTO_BUF struct buf out = BUF_INIT(ENGINE_TEXT_MAX);
 	struct jw w = JW_INIT(&out);
 	uint64_t freed = 0;

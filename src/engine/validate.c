@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a container may ask for: Docker's checks with Docker's words, and a clear refusal by name of what belongs to
- * Docker but is not built. Pure: looks at the structs and at the number of CPUs, nothing else.
+ * What a container may ask for: Docker's checks with Docker's words, and a clear refusal by name of
+ * what belongs to Docker but is not built. Pure: looks at the structs and at the number of CPUs,
+ * nothing else.
  */
 #include "base/num.h"
 #include "engine/engine-priv.h"
@@ -42,21 +43,53 @@ static int not_built(struct err *e, const char *what)
 /* JSON text with nothing in it: absent, null, {}, []. */
 static bool json_is_empty(const char *json)
 {
-	return !json || strcmp(json, "null") == 0 || strcmp(json, "{}") == 0 || strcmp(json, "[]") == 0;
+	return !json || strcmp(json, "null") == 0 || strcmp(json, "{}") == 0 ||
+	       strcmp(json, "[]") == 0;
 }
 
 const char *const capability_names[] = {
-	"CAP_CHOWN",	      "CAP_DAC_OVERRIDE",     "CAP_DAC_READ_SEARCH", "CAP_FOWNER",
-	"CAP_FSETID",	      "CAP_KILL",	      "CAP_SETGID",	     "CAP_SETUID",
-	"CAP_SETPCAP",	      "CAP_LINUX_IMMUTABLE",  "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
-	"CAP_NET_ADMIN",      "CAP_NET_RAW",	      "CAP_IPC_LOCK",	     "CAP_IPC_OWNER",
-	"CAP_SYS_MODULE",     "CAP_SYS_RAWIO",	      "CAP_SYS_CHROOT",	     "CAP_SYS_PTRACE",
-	"CAP_SYS_PACCT",      "CAP_SYS_ADMIN",	      "CAP_SYS_BOOT",	     "CAP_SYS_NICE",
-	"CAP_SYS_RESOURCE",   "CAP_SYS_TIME",	      "CAP_SYS_TTY_CONFIG",  "CAP_MKNOD",
-	"CAP_LEASE",	      "CAP_AUDIT_WRITE",      "CAP_AUDIT_CONTROL",   "CAP_SETFCAP",
-	"CAP_MAC_OVERRIDE",   "CAP_MAC_ADMIN",	      "CAP_SYSLOG",	     "CAP_WAKE_ALARM",
-	"CAP_BLOCK_SUSPEND",  "CAP_AUDIT_READ",	      "CAP_PERFMON",	     "CAP_BPF",
-	"CAP_CHECKPOINT_RESTORE", NULL,
+	"CAP_CHOWN",
+	"CAP_DAC_OVERRIDE",
+	"CAP_DAC_READ_SEARCH",
+	"CAP_FOWNER",
+	"CAP_FSETID",
+	"CAP_KILL",
+	"CAP_SETGID",
+	"CAP_SETUID",
+	"CAP_SETPCAP",
+	"CAP_LINUX_IMMUTABLE",
+	"CAP_NET_BIND_SERVICE",
+	"CAP_NET_BROADCAST",
+	"CAP_NET_ADMIN",
+	"CAP_NET_RAW",
+	"CAP_IPC_LOCK",
+	"CAP_IPC_OWNER",
+	"CAP_SYS_MODULE",
+	"CAP_SYS_RAWIO",
+	"CAP_SYS_CHROOT",
+	"CAP_SYS_PTRACE",
+	"CAP_SYS_PACCT",
+	"CAP_SYS_ADMIN",
+	"CAP_SYS_BOOT",
+	"CAP_SYS_NICE",
+	"CAP_SYS_RESOURCE",
+	"CAP_SYS_TIME",
+	"CAP_SYS_TTY_CONFIG",
+	"CAP_MKNOD",
+	"CAP_LEASE",
+	"CAP_AUDIT_WRITE",
+	"CAP_AUDIT_CONTROL",
+	"CAP_SETFCAP",
+	"CAP_MAC_OVERRIDE",
+	"CAP_MAC_ADMIN",
+	"CAP_SYSLOG",
+	"CAP_WAKE_ALARM",
+	"CAP_BLOCK_SUSPEND",
+	"CAP_AUDIT_READ",
+	"CAP_PERFMON",
+	"CAP_BPF",
+	"CAP_CHECKPOINT_RESTORE",
+	NULL,
 };
 
 int capability_normalize(const char *name, char ret[static 40])
@@ -81,7 +114,8 @@ static int validate_capabilities(const struct strs *caps, struct err *e)
 
 	for (size_t i = 0; i < caps->n; i++)
 		if (capability_normalize(caps->v[i], name) < 0)
-			return err_set(e, ERR_INVALID, "invalid capability: unknown capability: \"%s\"", name);
+			return err_set(e, ERR_INVALID,
+				       "invalid capability: unknown capability: \"%s\"", name);
 	return 0;
 }
 
@@ -103,23 +137,25 @@ static int validate_health(const struct healthcheck *h, struct err *e)
 		const char *name;
 		size_t offset;
 	} times[] = {
-		{ "Interval", offsetof(struct healthcheck, interval) },
-		{ "Timeout", offsetof(struct healthcheck, timeout) },
-		{ "StartPeriod", offsetof(struct healthcheck, start_period) },
-		{ "StartInterval", offsetof(struct healthcheck, start_interval) },
+		{"Interval", offsetof(struct healthcheck, interval)},
+		{"Timeout", offsetof(struct healthcheck, timeout)},
+		{"StartPeriod", offsetof(struct healthcheck, start_period)},
+		{"StartInterval", offsetof(struct healthcheck, start_interval)},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
 		int64_t v = *(const int64_t *)(const void *)((const char *)h + times[i].offset);
 
 		if (v != 0 && v < 1000000)
-			return err_set(e, ERR_INVALID, "%s in Healthcheck cannot be less than 1ms", times[i].name);
+			return err_set(e, ERR_INVALID, "%s in Healthcheck cannot be less than 1ms",
+				       times[i].name);
 	}
 	if (h->retries < 0)
 		return err_set(e, ERR_INVALID, "Retries in Healthcheck cannot be negative");
-	if (h->test.n > 0 && strcmp(h->test.v[0], "NONE") != 0 && strcmp(h->test.v[0], "CMD") != 0 &&
-	    strcmp(h->test.v[0], "CMD-SHELL") != 0)
-		return err_set(e, ERR_INVALID, "Unknown healthcheck type '%s' (expected 'CMD')", h->test.v[0]);
+	if (h->test.n > 0 && strcmp(h->test.v[0], "NONE") != 0 &&
+	    strcmp(h->test.v[0], "CMD") != 0 && strcmp(h->test.v[0], "CMD-SHELL") != 0)
+		return err_set(e, ERR_INVALID, "Unknown healthcheck type '%s' (expected 'CMD')",
+			       h->test.v[0]);
 	return 0;
 }
 
@@ -128,12 +164,14 @@ int validate_config(const struct container_config *c, struct err *e)
 	if (is_set(c->hostname) && validate_hostname(c->hostname, e) < 0)
 		return -1;
 	if (is_set(c->working_dir) && c->working_dir[0] != '/')
-		return err_set(e, ERR_INVALID,
-			       "the working directory '%s' is invalid, it needs to be an absolute path",
-			       c->working_dir);
+		return err_set(
+			e, ERR_INVALID,
+			"the working directory '%s' is invalid, it needs to be an absolute path",
+			c->working_dir);
 	for (size_t i = 0; i < c->env.n; i++)
 		if (c->env.v[i][0] == '\0' || c->env.v[i][0] == '=')
-			return err_set(e, ERR_INVALID, "invalid environment variable: %s", c->env.v[i]);
+			return err_set(e, ERR_INVALID, "invalid environment variable: %s",
+				       c->env.v[i]);
 	if (is_set(c->stop_signal) && signal_parse(c->stop_signal) < 0)
 		return err_set(e, ERR_INVALID, "invalid signal: %s", c->stop_signal);
 	if (c->healthcheck && validate_health(c->healthcheck, e) < 0)
@@ -142,7 +180,8 @@ int validate_config(const struct container_config *c, struct err *e)
 		return not_built(e, "--mac-address");
 	for (size_t i = 0; i < c->volumes.n; i++)
 		if (c->volumes.v[i][0] != '/')
-			return err_set(e, ERR_INVALID, "invalid mount path: '%s' mount path must be absolute",
+			return err_set(e, ERR_INVALID,
+				       "invalid mount path: '%s' mount path must be absolute",
 				       c->volumes.v[i]);
 	return 0;
 }
@@ -152,22 +191,28 @@ static int validate_memory(const struct host_config *h, struct err *e)
 	if (h->memory != 0 && h->memory < MEMORY_MIN)
 		return err_set(e, ERR_INVALID, "Minimum memory limit allowed is 6MB");
 	if (h->memory_swap < -1)
-		return err_set(e, ERR_INVALID, "invalid MemorySwap value: %lld", (long long)h->memory_swap);
+		return err_set(e, ERR_INVALID, "invalid MemorySwap value: %lld",
+			       (long long)h->memory_swap);
 	if (h->memory > 0 && h->memory_swap > 0 && h->memory_swap < h->memory)
-		return err_set(e, ERR_INVALID,
-			       "Minimum memoryswap limit should be larger than memory limit, see usage");
+		return err_set(
+			e, ERR_INVALID,
+			"Minimum memoryswap limit should be larger than memory limit, see usage");
 	if (h->memory == 0 && h->memory_swap > 0)
-		return err_set(e, ERR_INVALID, "You should always set the Memory limit when using Memoryswap limit, "
-					       "see usage");
-	if (h->memory_swappiness &&
-	    (*h->memory_swappiness < -1 || *h->memory_swappiness > 100))
-		return err_set(e, ERR_INVALID, "Invalid value: %lld, valid memory swappiness range is 0-100",
+		return err_set(
+			e, ERR_INVALID,
+			"You should always set the Memory limit when using Memoryswap limit, "
+			"see usage");
+	if (h->memory_swappiness && (*h->memory_swappiness < -1 || *h->memory_swappiness > 100))
+		return err_set(e, ERR_INVALID,
+			       "Invalid value: %lld, valid memory swappiness range is 0-100",
 			       (long long)*h->memory_swappiness);
 	if (h->memory_reservation != 0 && h->memory_reservation < MEMORY_MIN)
 		return err_set(e, ERR_INVALID, "Minimum memory reservation allowed is 6MB");
 	if (h->memory > 0 && h->memory_reservation > 0 && h->memory < h->memory_reservation)
-		return err_set(e, ERR_INVALID, "Minimum memory limit can not be less than memory reservation limit, "
-					       "see usage");
+		return err_set(
+			e, ERR_INVALID,
+			"Minimum memory limit can not be less than memory reservation limit, "
+			"see usage");
 	if (h->oom_kill_disable > 0 && h->memory == 0)
 		return 0; /* Docker warns only */
 	return 0;
@@ -208,24 +253,30 @@ static int validate_cpu(const struct host_config *h, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "Conflicting options: Nano CPUs and CPU Period cannot both be set");
 	if (h->nano_cpus > 0 && h->cpu_quota > 0)
-		return err_set(e, ERR_INVALID, "Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+		return err_set(e, ERR_INVALID,
+			       "Conflicting options: Nano CPUs and CPU Quota cannot both be set");
 	if (h->nano_cpus < 0 || h->nano_cpus > online * 1000000000ll)
 		return err_set(e, ERR_INVALID,
-			       "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available", online,
-			       online);
+			       "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs "
+			       "available",
+			       online, online);
 	if (h->cpu_period != 0 && (h->cpu_period < 1000 || h->cpu_period > 1000000))
 		return err_set(e, ERR_INVALID,
-			       "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+			       "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than "
+			       "1s (i.e. 1000000)");
 	if (h->cpu_quota > 0 && h->cpu_quota < 1000)
-		return err_set(e, ERR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+		return err_set(e, ERR_INVALID,
+			       "CPU cfs quota can not be less than 1ms (i.e. 1000)");
 	if (h->cpu_shares < 0)
-		return err_set(e, ERR_INVALID, "invalid CPU shares (%lld): value must be a positive integer",
+		return err_set(e, ERR_INVALID,
+			       "invalid CPU shares (%lld): value must be a positive integer",
 			       (long long)h->cpu_shares);
 	if (h->cpu_realtime_period || h->cpu_realtime_runtime)
 		return not_built(e, "CPU real-time scheduling (--cpu-rt-period, --cpu-rt-runtime)");
 	if (h->cpu_count || h->cpu_percent || h->io_maximum_iops || h->io_maximum_bandwidth)
 		return err_set(e, ERR_INVALID,
-			       "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth are for Windows only");
+			       "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth are for "
+			       "Windows only");
 	if (is_set(h->cpuset_cpus) && !cpuset_is_valid(h->cpuset_cpus))
 		return err_set(e, ERR_INVALID, "Invalid value %s for cpuset cpus", h->cpuset_cpus);
 	if (is_set(h->cpuset_mems) && !cpuset_is_valid(h->cpuset_mems))
@@ -257,93 +308,109 @@ int validate_resources(const struct host_config *h, struct warnings *w, struct e
 		return -1;
 	if (is_set(h->cpuset_cpus) && cpuset_highest(h->cpuset_cpus) >= (unsigned long)cpus)
 		return err_set(e, ERR_INVALID,
-			       "Requested CPUs are not available - requested %s, available: 0-%ld", h->cpuset_cpus,
-			       cpus - 1);
+			       "Requested CPUs are not available - requested %s, available: 0-%ld",
+			       h->cpuset_cpus, cpus - 1);
 	if (h->blkio_weight != 0 && (h->blkio_weight < 10 || h->blkio_weight > 1000))
 		return err_set(e, ERR_INVALID, "Range of blkio weight is from 10 to 1000");
 	if (h->oom_kill_disable > 0 && h->memory == 0)
-		warnings_add(w, "OOM killer is disabled for the container, but no memory limit is set, this can result "
+		warnings_add(w, "OOM killer is disabled for the container, but no memory limit is "
+				"set, this can result "
 				"in the system running out of resources.");
 	return 0;
 }
 
 int validate_restart_policy(const struct restart_policy *p, bool auto_remove, struct err *e)
 {
-	static const char *const names[] = { "", "no", "always", "unless-stopped", "on-failure", NULL };
+	static const char *const names[] = {"",		  "no", "always", "unless-stopped",
+					    "on-failure", NULL};
 	const char *name = p->name ? p->name : "";
 
 	if (!is_one_of(name, names))
 		return err_set(e, ERR_INVALID,
-			       "invalid restart policy: unknown policy '%s'; use one of 'no', 'always', 'on-failure', "
+			       "invalid restart policy: unknown policy '%s'; use one of 'no', "
+			       "'always', 'on-failure', "
 			       "or 'unless-stopped'",
 			       name);
 	if (p->maximum_retry_count != 0 && strcmp(name, "on-failure") != 0)
 		return err_set(e, ERR_INVALID,
-			       "invalid restart policy: maximum retry count can only be used with 'on-failure'%s",
+			       "invalid restart policy: maximum retry count can only be used with "
+			       "'on-failure'%s",
 			       p->maximum_retry_count < 0 ? " and cannot be negative" : "");
 	if (p->maximum_retry_count < 0)
-		return err_set(e, ERR_INVALID, "invalid restart policy: maximum retry count cannot be negative");
+		return err_set(e, ERR_INVALID,
+			       "invalid restart policy: maximum retry count cannot be negative");
 	if (auto_remove && *name && strcmp(name, "no") != 0)
-		return err_set(e, ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
+		return err_set(e, ERR_INVALID,
+			       "can't create 'AutoRemove' container with restart policy");
 	return 0;
 }
 
 static int validate_logging(const struct log_config *l, struct err *e)
 {
-	static const char *const dockers[] = { "local",	 "syslog",  "journald", "gelf",	    "fluentd",
-					       "awslogs", "splunk", "etwlogs",	"gcplogs", NULL };
+	static const char *const dockers[] = {"local",	 "syslog", "journald", "gelf",	  "fluentd",
+					      "awslogs", "splunk", "etwlogs",  "gcplogs", NULL};
 	const char *type = is_set(l->type) ? l->type : "json-file";
 	int64_t n;
 
 	if (is_one_of(type, dockers))
-		return err_set(e, ERR_UNSUPPORTED, "the logging driver '%s' is not built in coracle yet", type);
+		return err_set(e, ERR_UNSUPPORTED,
+			       "the logging driver '%s' is not built in coracle yet", type);
 	if (strcmp(type, "none") == 0)
 		return 0;
 	if (strcmp(type, "json-file") != 0)
-		return err_set(e, ERR_INVALID, "logger: no log driver named '%s' is registered", type);
+		return err_set(e, ERR_INVALID, "logger: no log driver named '%s' is registered",
+			       type);
 	for (size_t i = 0; i < l->config.n; i++) {
-		static const char *const later[] = { "labels",	"labels-regex", "env",	"env-regex",
-						     "compress", "tag",		"mode", "max-buffer-size",
-						     NULL };
+		static const char *const later[] = {"labels",	 "labels-regex",    "env",
+						    "env-regex", "compress",	    "tag",
+						    "mode",	 "max-buffer-size", NULL};
 		const char *k = l->config.v[i].k, *v = l->config.v[i].v;
 
 		if (strcmp(k, "max-size") == 0) {
 			if (strcmp(v, "-1") != 0 && (num_parse_bytes(v, &n) < 0 || n <= 0))
-				return err_set(e, ERR_INVALID, "invalid value for max-size: '%s'", v);
+				return err_set(e, ERR_INVALID, "invalid value for max-size: '%s'",
+					       v);
 		} else if (strcmp(k, "max-file") == 0) {
 			if (num_parse_i64(v, 1, 1000, &n) < 0)
 				return err_set(e, ERR_INVALID, "max-file cannot be less than 1");
 		} else if (strcmp(k, "mode") == 0 && strcmp(v, "blocking") == 0) {
 			continue;
 		} else if (is_one_of(k, later)) {
-			return err_set(e, ERR_UNSUPPORTED, "the log option '%s' is not built in coracle yet", k);
+			return err_set(e, ERR_UNSUPPORTED,
+				       "the log option '%s' is not built in coracle yet", k);
 		} else {
-			return err_set(e, ERR_INVALID, "unknown log opt '%s' for json-file log driver", k);
+			return err_set(e, ERR_INVALID,
+				       "unknown log opt '%s' for json-file log driver", k);
 		}
 	}
 	return 0;
 }
 
-static int validate_modes(const struct host_config *h, const struct container_config *c, struct err *e)
+static int validate_modes(const struct host_config *h, const struct container_config *c,
+			  struct err *e)
 {
-	static const char *const ipc[] = { "", "none", "private", "shareable", "host", NULL };
+	static const char *const ipc[] = {"", "none", "private", "shareable", "host", NULL};
 	const char *net = h->network_mode ? h->network_mode : "";
 
 	if (strcmp(net, "bridge") == 0 || strcmp(net, "nat") == 0)
 		return err_set(e, ERR_UNSUPPORTED,
-			       "network \"%s\" is not built in coracle yet; use --network none, host or container:NAME",
+			       "network \"%s\" is not built in coracle yet; use --network none, "
+			       "host or container:NAME",
 			       net);
-	if (*net && strcmp(net, "default") != 0 && strcmp(net, "none") != 0 && strcmp(net, "host") != 0 &&
-	    !str_starts(net, "container:"))
+	if (*net && strcmp(net, "default") != 0 && strcmp(net, "none") != 0 &&
+	    strcmp(net, "host") != 0 && !str_starts(net, "container:"))
 		return err_set(e, ERR_UNSUPPORTED,
-			       "user-defined network \"%s\": networks are not built in coracle yet; use --network "
+			       "user-defined network \"%s\": networks are not built in coracle "
+			       "yet; use --network "
 			       "none, host or container:NAME",
 			       net);
 	if (strcmp(net, "container:") == 0)
 		return err_set(e, ERR_INVALID, "invalid container format container:<name|id>");
 	if (str_starts(net, "container:") && is_set(h->uts_mode))
-		return err_set(e, ERR_INVALID, "conflicting options: uts mode and the network mode");
-	if (h->pid_mode && *h->pid_mode && strcmp(h->pid_mode, "host") != 0 && !str_starts(h->pid_mode, "container:"))
+		return err_set(e, ERR_INVALID,
+			       "conflicting options: uts mode and the network mode");
+	if (h->pid_mode && *h->pid_mode && strcmp(h->pid_mode, "host") != 0 &&
+	    !str_starts(h->pid_mode, "container:"))
 		return err_set(e, ERR_INVALID, "invalid PID mode: %s", h->pid_mode);
 	if (h->ipc_mode && !is_one_of(h->ipc_mode, ipc) && !str_starts(h->ipc_mode, "container:"))
 		return err_set(e, ERR_INVALID, "invalid IPC mode: %s", h->ipc_mode);
@@ -353,31 +420,35 @@ static int validate_modes(const struct host_config *h, const struct container_co
 		return err_set(e, ERR_INVALID, "conflicting options: hostname and the UTS mode");
 	if (is_set(h->cgroupns_mode) && strcmp(h->cgroupns_mode, "host") != 0 &&
 	    strcmp(h->cgroupns_mode, "private") != 0)
-		return err_set(e, ERR_INVALID, "invalid cgroup namespace mode: %s", h->cgroupns_mode);
+		return err_set(e, ERR_INVALID, "invalid cgroup namespace mode: %s",
+			       h->cgroupns_mode);
 	if (is_set(h->userns_mode) && strcmp(h->userns_mode, "host") != 0)
 		return err_set(e, ERR_INVALID, "invalid USER mode: %s", h->userns_mode);
 	if (is_set(h->isolation) && strcmp(h->isolation, "default") != 0)
-		return err_set(e, ERR_UNSUPPORTED, "isolation \"%s\" is not built in coracle yet", h->isolation);
-	if (is_set(h->runtime) && strcmp(h->runtime, "coracle") != 0 && strcmp(h->runtime, "runc") != 0 &&
-	    strcmp(h->runtime, "io.containerd.runc.v2") != 0)
+		return err_set(e, ERR_UNSUPPORTED, "isolation \"%s\" is not built in coracle yet",
+			       h->isolation);
+	if (is_set(h->runtime) && strcmp(h->runtime, "coracle") != 0 &&
+	    strcmp(h->runtime, "runc") != 0 && strcmp(h->runtime, "io.containerd.runc.v2") != 0)
 		return err_set(e, ERR_INVALID, "unknown or invalid runtime name: %s", h->runtime);
 	return 0;
 }
 
 static int validate_lists(const struct host_config *h, struct err *e)
 {
-	static const char *const limits[] = { "core",	"cpu",	      "data",	"fsize",  "locks",  "memlock",
-					      "msgqueue", "nice",     "nofile", "nproc",  "rss",    "rtprio",
-					      "rttime",	"sigpending", "stack",	NULL };
+	static const char *const limits[] = {
+		"core",	  "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue", "nice",
+		"nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack",	 NULL};
 	const struct ulimit *u = h->ulimits.v;
 	const struct device_mapping *d = h->devices.v;
 
 	for (size_t i = 0; i < h->ulimits.n; i++) {
 		if (!u[i].name || !is_one_of(u[i].name, limits))
-			return err_set(e, ERR_INVALID, "invalid ulimit type: %s", u[i].name ? u[i].name : "");
+			return err_set(e, ERR_INVALID, "invalid ulimit type: %s",
+				       u[i].name ? u[i].name : "");
 		if (u[i].hard != -1 && (u[i].soft == -1 || u[i].soft > u[i].hard))
 			return err_set(e, ERR_INVALID,
-				       "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+				       "ulimit soft limit must be less than or equal to hard "
+				       "limit: %lld > %lld",
 				       (long long)u[i].soft, (long long)u[i].hard);
 	}
 	for (size_t i = 0; i < h->devices.n; i++)
@@ -397,7 +468,8 @@ static int validate_lists(const struct host_config *h, struct err *e)
 		const char *colon = strchr(h->extra_hosts.v[i], ':');
 
 		if (!colon || colon == h->extra_hosts.v[i] || !colon[1])
-			return err_set(e, ERR_INVALID, "bad format for add-host: \"%s\"", h->extra_hosts.v[i]);
+			return err_set(e, ERR_INVALID, "bad format for add-host: \"%s\"",
+				       h->extra_hosts.v[i]);
 		if (strcmp(colon + 1, "host-gateway") == 0)
 			return not_built(e, "--add-host with host-gateway");
 	}
@@ -405,17 +477,20 @@ static int validate_lists(const struct host_config *h, struct err *e)
 		struct str rest = str_of(h->tmpfs.v[i].v), field;
 
 		if (h->tmpfs.v[i].k[0] != '/')
-			return err_set(e, ERR_INVALID, "invalid mount path: '%s' mount path must be absolute",
+			return err_set(e, ERR_INVALID,
+				       "invalid mount path: '%s' mount path must be absolute",
 				       h->tmpfs.v[i].k);
 		while (rest.n > 0 && str_cut(&rest, ',', &field)) {
 			char text[64];
 
 			snprintf(text, sizeof(text), "%.*s", (int)MIN(field.n, 63u), field.p);
 			if (field.n > 0 && !tmpfs_option_is_known(text))
-				return err_set(e, ERR_INVALID, "invalid tmpfs option [\"%s\"]", text);
+				return err_set(e, ERR_INVALID, "invalid tmpfs option [\"%s\"]",
+					       text);
 		}
 	}
-	return validate_capabilities(&h->cap_add, e) < 0 ? -1 : validate_capabilities(&h->cap_drop, e);
+	return validate_capabilities(&h->cap_add, e) < 0 ? -1
+							 : validate_capabilities(&h->cap_drop, e);
 }
 
 static int validate_not_built(const struct host_config *h, struct err *e)
@@ -427,7 +502,9 @@ static int validate_not_built(const struct host_config *h, struct err *e)
 	if (h->links.n > 0)
 		return not_built(e, "--link");
 	if (is_set(h->volume_driver) && strcmp(h->volume_driver, "local") != 0)
-		return err_set(e, ERR_UNSUPPORTED, "volume driver \"%s\" is not built in coracle yet", h->volume_driver);
+		return err_set(e, ERR_UNSUPPORTED,
+			       "volume driver \"%s\" is not built in coracle yet",
+			       h->volume_driver);
 	if (h->storage_opt.n > 0)
 		return not_built(e, "--storage-opt");
 	if (!json_is_empty(h->device_requests))
@@ -437,12 +514,14 @@ static int validate_not_built(const struct host_config *h, struct err *e)
 	return 0;
 }
 
-int validate_host_config(const struct host_config *h, const struct container_config *c, struct warnings *w, struct err *e)
+int validate_host_config(const struct host_config *h, const struct container_config *c,
+			 struct warnings *w, struct err *e)
 {
 	struct security sec;
 	AUTO(arena) struct arena *a = arena_new();
 
-	if (validate_modes(h, c, e) < 0 || validate_not_built(h, e) < 0 || validate_resources(h, w, e) < 0 ||
+	if (validate_modes(h, c, e) < 0 || validate_not_built(h, e) < 0 ||
+	    validate_resources(h, w, e) < 0 ||
 	    validate_restart_policy(&h->restart_policy, h->auto_remove, e) < 0 ||
 	    validate_logging(&h->log_config, e) < 0 || validate_lists(h, e) < 0)
 		return -1;
@@ -457,7 +536,8 @@ int validate_host_config(const struct host_config *h, const struct container_con
 
 		if (strcmp(net, "host") == 0 && str_starts(h->sysctls.v[i].k, "net."))
 			return err_set(e, ERR_INVALID,
-				       "sysctl \"%s\" not allowed in host network namespace", h->sysctls.v[i].k);
+				       "sysctl \"%s\" not allowed in host network namespace",
+				       h->sysctls.v[i].k);
 	}
 	return security_parse(&h->security_opt, h->privileged, &sec, a, e);
 }
@@ -477,9 +557,10 @@ static int unmask_add(struct security *s, const char *list, struct arena *a)
 	return 0;
 }
 
-int security_parse(const struct strs *opts, bool privileged, struct security *ret, struct arena *a, struct err *e)
+int security_parse(const struct strs *opts, bool privileged, struct security *ret, struct arena *a,
+		   struct err *e)
 {
-	struct security s = { .seccomp = privileged ? "unconfined" : "default" };
+	struct security s = {.seccomp = privileged ? "unconfined" : "default"};
 
 	for (size_t i = 0; i < opts->n; i++) {
 		const char *o = opts->v[i], *v;
@@ -494,7 +575,8 @@ int security_parse(const struct strs *opts, bool privileged, struct security *re
 		v++;
 		if (str_starts(o, "no-new-privileges")) {
 			if (strcmp(v, "true") != 0 && strcmp(v, "false") != 0)
-				return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"", o);
+				return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"",
+					       o);
 			s.no_new_privileges = strcmp(v, "true") == 0;
 		} else if (str_starts(o, "seccomp=") || str_starts(o, "seccomp:")) {
 			if (strcmp(v, "unconfined") == 0)
@@ -504,8 +586,9 @@ int security_parse(const struct strs *opts, bool privileged, struct security *re
 			else if (v[0] == '{')
 				s.seccomp = arena_strdup(a, v);
 			else
-				return err_set(e, ERR_INVALID, "opening seccomp profile (%s) failed: expected the "
-							       "text of a JSON profile",
+				return err_set(e, ERR_INVALID,
+					       "opening seccomp profile (%s) failed: expected the "
+					       "text of a JSON profile",
 					       v);
 		} else if (str_starts(o, "apparmor=") || str_starts(o, "apparmor:")) {
 			if (strcmp(v, "unconfined") != 0)
@@ -515,7 +598,8 @@ int security_parse(const struct strs *opts, bool privileged, struct security *re
 				return not_built(e, "--security-opt label (SELinux)");
 		} else if (str_starts(o, "systempaths=")) {
 			if (strcmp(v, "unconfined") != 0)
-				return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"", o);
+				return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"",
+					       o);
 			unmask_add(&s, "ALL", a);
 		} else if (str_starts(o, "unmask=")) {
 			unmask_add(&s, v, a);
@@ -558,25 +642,28 @@ static void check_endpoint_value(const char *key, struct json *v, void *ud)
 		break;
 	}
 	if (!empty && c->rc == 0)
-		c->rc = err_set(c->e, ERR_UNSUPPORTED, "the network option %s (network \"%s\") is not built in coracle yet",
-				key, c->network);
+		c->rc = err_set(
+			c->e, ERR_UNSUPPORTED,
+			"the network option %s (network \"%s\") is not built in coracle yet", key,
+			c->network);
 }
 
 static void check_endpoint(const char *key, struct json *v, void *ud)
 {
 	struct endpoint_check *c = ud;
-	static const char *const mine[] = { "default", "none", "host", NULL };
+	static const char *const mine[] = {"default", "none", "host", NULL};
 
 	c->network = key;
 	if (c->rc == 0 && !is_one_of(key, mine) && strcmp(key, c->mode) != 0)
-		c->rc = err_set(c->e, ERR_UNSUPPORTED, "connecting to network \"%s\" is not built in coracle yet", key);
+		c->rc = err_set(c->e, ERR_UNSUPPORTED,
+				"connecting to network \"%s\" is not built in coracle yet", key);
 	else
 		json_each(v, check_endpoint_value, c);
 }
 
 int validate_networking(const char *json, const char *network_mode, struct err *e)
 {
-	struct endpoint_check c = { .mode = network_mode ? network_mode : "", .e = e };
+	struct endpoint_check c = {.mode = network_mode ? network_mode : "", .e = e};
 	AUTO(json) struct json *j = NULL;
 
 	if (!json)
