@@ -26,7 +26,12 @@ struct runtime_rootfs {
 	bool readonly;		  /* remount the finished root read-only (--read-only) */
 };
 
-struct runtime_create {
+#define RUNTIME_CREATE_INIT                                                                        \
+	((struct runtime_create){.bundle_fd = FD_NONE,                                             \
+				 .stdio = {FD_NONE, FD_NONE, FD_NONE},                             \
+				 .gate_listener = FD_NONE})
+
+struct runtime_create { /* start from RUNTIME_CREATE_INIT */
 	const char *id;
 	const struct oci_config *config; /* borrowed for the call */
 	int bundle_fd; /* base of a relative root.path; FD_NONE: working directory */
@@ -40,7 +45,9 @@ struct runtime_create {
 	const char *init_path; /* coracle-init on the host, or NULL: becomes pid 1 (mounted at
 				  /sbin/docker-init) */
 	int preserve_fds; /* fds 3..3+n-1 stay open in the container (--preserve-fds, LISTEN_FDS) */
-	bool privileged_seccomp_off;		    /* ignore any profile */
+	bool privileged_seccomp_off; /* ignore any profile */
+	int gate_listener; /* FD_NONE, or a listening SEQPACKET socket: the gate is opened by
+			      whoever connects there */
 	void (*notice)(void *ud, const char *text); /* degradations worth a warning ("rlimit ... not
 						       raised"); may be NULL */
 	void *notice_ud;
