@@ -119,7 +119,7 @@ _Noreturn void child_main(struct setup *s)
 	}
 	if (channel_send(l->sock, REPORT_READY, NULL, 0, FD_NONE) < 0)
 		_exit(1);
-	if (s->req->gate_listener >= 0) {
+	if (s->req->gate_listener > 2) {
 		int sock = accept4(s->req->gate_listener, NULL, NULL, SOCK_CLOEXEC);
 		if (sock < 0)
 			_exit(1);
