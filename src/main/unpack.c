@@ -248,6 +248,51 @@ static int archive(const struct args *a, struct unpack_result *res, struct err *
 	return 0;
 }
 
+static int tar(const struct args *a, struct unpack_result *res, struct err *e)
+{
+	struct buf b = BUF_INIT(4096);
+	struct jw w = JW_INIT(&b);
+
+	if (a->out_fd < 0)
+		return err_set(e, ERR_INVALID, "tar needs --out-fd");
+	if (!a->no_confine && unpack_confine(a->dir_fd, false, false, e) < 0)
+		return err_wrap(e, "confine the packer");
+	if (unpack_tar(a->in.fd, a->dir_fd, a->out_fd, res, e) < 0)
+		return -1;
+	jw_obj(&w);
+	jw_kv_bool(&w, "done", true);
+	jw_kv_u64(&w, "members", res->entries);
+	jw_kv_u64(&w, "size", res->size);
+	jw_obj_end(&w);
+	print_line(&b);
+	return 0;
+}
+
+static int pack(const struct args *a, struct unpack_result *res, struct err *e)
+{
+	const struct unpack_pack o = {.dir_fd = a->dir_fd,
+				      .out_fd = a->out_fd,
+				      .path = a->path,
+				      .name = a->name,
+				      .layer = a->layer};
+	struct buf b = BUF_INIT(4096);
+	struct jw w = JW_INIT(&b);
+
+	if (a->out_fd < 0 || a->dir_fd < 0)
+		return err_set(e, ERR_INVALID, "pack needs --dir-fd and --out-fd");
+	if (!a->no_confine && unpack_confine(a->dir_fd, false, a->layer, e) < 0)
+		return err_wrap(e, "confine the packer");
+	if (unpack_pack(&o, res, e) < 0)
+		return -1;
+	jw_obj(&w);
+	jw_kv_str(&w, "digest", res->digest.text);
+	jw_kv_u64(&w, "size", res->size);
+	jw_kv_u64(&w, "entries", res->entries);
+	jw_obj_end(&w);
+	print_line(&b);
+	return 0;
+}
+
 static void print_error(const struct err *e, const char *entry)
 {
 	struct buf b = BUF_INIT(64 * 1024);
@@ -276,8 +321,13 @@ int main(int argc, char **argv)
 		rc = apply(&a, &res, &e);
 	else if (!strcmp(mode, "archive"))
 		rc = archive(&a, &res, &e);
+	else if (!strcmp(mode, "tar"))
+		rc = tar(&a, &res, &e);
+	else if (!strcmp(mode, "pack"))
+		rc = pack(&a, &res, &e);
 	else
-		rc = err_set(&e, ERR_INVALID, "unknown mode \"%s\" (apply, archive)", mode);
+		rc = err_set(&e, ERR_INVALID, "unknown mode \"%s\" (apply, archive, tar, pack)",
+			     mode);
 	if (rc < 0)
 		print_error(&e, res.entry);
 	return rc < 0 ? 1 : 0;
