@@ -112,19 +112,19 @@ int reader_next(struct reader *r, struct archive_entry **ret, struct err *e)
 	if (rc != ARCHIVE_OK &&
 	    !(rc == ARCHIVE_WARN && only_charset(archive_error_string(r->archive))))
 		return reader_fail(r, e);
-	if (++r->entries > r->limits.max_entries) {
-		(void)err_set(&r->err, ERR_LIMIT, "more than %llu entries",
-			      (unsigned long long)r->limits.max_entries);
-		return reader_fail(r, e);
-	}
 	raw = archive_entry_pathname(*ret);
 	if (!raw)
 		return err_set(e, ERR_INVALID, "bad tar: entry %llu has no name",
-			       (unsigned long long)r->entries);
+			       (unsigned long long)r->entries + 1);
 	snprintf(r->res->entry, sizeof(r->res->entry), "%.*s", UNPACK_ENTRY_MAX - 1, raw);
 	if (member_clean(raw, r->name, e) < 0) {
 		r->name[0] = '\0';
 		return -1;
+	}
+	if (++r->entries > r->limits.max_entries) {
+		(void)err_set(&r->err, ERR_LIMIT, "more than %llu entries",
+			      (unsigned long long)r->limits.max_entries);
+		return reader_fail(r, e);
 	}
 	return 1;
 }
