@@ -15,6 +15,7 @@
 #include "base/banned.h"
 
 #define PARALLEL_DEFAULT 3
+#define PARTIAL_KEPT_NS	 (24LL * 3600 * 1000000000)
 
 int image_service_new(const struct image_service_config *c, struct image_service **ret,
 		      struct err *e)
@@ -46,15 +47,25 @@ int image_service_new(const struct image_service_config *c, struct image_service
 	return 0;
 }
 
+/* What a job without success committed so far is nobody's; half downloads wait for a resume. */
+static void sweep(struct image_service *s)
+{
+	struct err none = ERR_INIT;
+	store_gc(s->store, PARTIAL_KEPT_NS, NULL, &none);
+}
+
 static void reap(void *ud)
 {
 	struct image_service *s = ud;
+	bool any = !list_empty(&s->dying);
 	s->reaper = NULL;
 	while (!list_empty(&s->dying)) {
 		struct image_job *j = LIST_ENTRY(s->dying.next, struct image_job, link);
 		list_del(&j->link);
 		j->drop(j);
 	}
+	if (any)
+		sweep(s);
 }
 
 void image_service_free(struct image_service *s)
@@ -102,9 +113,13 @@ void job_end(struct image_job *j, const char *id, const struct err *e)
 		return; /* cancelled: the reaper drops it */
 	j->ended = true;
 	list_del(&j->link);
+	struct image_service *s = j->service;
+	bool failed = e != NULL;
 	if (j->ev.done)
-		j->ev.done(j->ev.ud, e ? NULL : id, e);
+		j->ev.done(j->ev.ud, failed ? NULL : id, e);
 	j->drop(j);
+	if (failed)
+		sweep(s);
 }
 
 void image_job_cancel(struct image_job *j)
