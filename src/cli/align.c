@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Elastic tab stops as Go's text/tabwriter defines them: a cell is text that ends in a tab; cells of
- * one column in consecutive lines are as wide as the widest; the text behind the last tab of a line
- * belongs to no column.
+ * Elastic tab stops as Go's text/tabwriter defines them: a cell is text that ends in a tab; cells
+ * of one column in consecutive lines are as wide as the widest; the text behind the last tab of a
+ * line belongs to no column.
  */
 #include "cli/format.h"
 #include "base/mem.h"

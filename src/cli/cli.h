@@ -16,12 +16,15 @@
 #define CLI_BODY_MAX (256U << 20)
 #define CLI_NAME     "coracle"
 
+struct command;
+
 struct cli {
 	char *socket; /* path of the engine's socket */
 	bool given;   /* by -H or the environment: never start an engine for it */
 	bool quiet_start;
-	int spare;	  /* an idle connection to the engine, or FD_NONE */
-	const char *path; /* command path for messages: "container run" */
+	int spare;		   /* an idle connection to the engine, or FD_NONE */
+	const struct command *cmd; /* the one that runs */
+	const char *path;	   /* command path for messages: "container run" */
 };
 
 /* ---- commands ---- */

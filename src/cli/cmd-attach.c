@@ -101,7 +101,7 @@ int cmd_attach(struct cli *c, struct opts *o)
 								     : NULL;
 	if (why) {
 		fprintf(stderr, "cannot attach to %s container%s\n", why,
-			strstr(why, "restart") ? ", wait until it is running"
+			strstr(why, "restart")	? ", wait until it is running"
 			: strstr(why, "paused") ? ", unpause it first"
 						: ", start it first");
 		return 1;
@@ -161,7 +161,8 @@ int cmd_start(struct cli *c, struct opts *o)
 
 	if (opts_bool(o, "attach") || opts_bool(o, "interactive")) {
 		if (o->argc > 1) {
-			fprintf(stderr, "you cannot start and attach multiple containers at once\n");
+			fprintf(stderr,
+				"you cannot start and attach multiple containers at once\n");
 			return 1;
 		}
 		return start_attached(c, o);

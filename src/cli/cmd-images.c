@@ -16,10 +16,17 @@
 #include "base/banned.h"
 
 static const struct format_header image_headers[] = {
-	{"ID", "IMAGE ID"},	     {"Repository", "REPOSITORY"}, {"Tag", "TAG"},
-	{"Digest", "DIGEST"},	     {"CreatedSince", "CREATED"},  {"CreatedAt", "CREATED AT"},
-	{"Size", "SIZE"},	     {"Containers", "CONTAINERS"}, {"VirtualSize", "SIZE"},
-	{"SharedSize", "SHARED SIZE"}, {"UniqueSize", "UNIQUE SIZE"},
+	{"ID", "IMAGE ID"},
+	{"Repository", "REPOSITORY"},
+	{"Tag", "TAG"},
+	{"Digest", "DIGEST"},
+	{"CreatedSince", "CREATED"},
+	{"CreatedAt", "CREATED AT"},
+	{"Size", "SIZE"},
+	{"Containers", "CONTAINERS"},
+	{"VirtualSize", "SIZE"},
+	{"SharedSize", "SHARED SIZE"},
+	{"UniqueSize", "UNIQUE SIZE"},
 };
 
 static void count_text(int64_t n, bool size, char *ret, size_t len)
@@ -153,12 +160,12 @@ int cmd_images(struct cli *c, struct opts *o)
 	buf_adds(&path, "/images/json");
 	if (opts_bool(o, "all"))
 		url_query(&path, "all", "1");
-	const char *def =
-		opts_bool(o, "quiet") ? "{{.ID}}"
-		: digests ? "table {{.Repository}}\\t{{.Tag}}\\t{{.Digest}}\\t{{.ID}}"
-			    "\\t{{.CreatedSince}}\\t{{.Size}}"
-			  : "table {{.Repository}}\\t{{.Tag}}\\t{{.ID}}\\t{{.CreatedSince}}"
-			    "\\t{{.Size}}";
+	const char *def = opts_bool(o, "quiet") ? "{{.ID}}"
+			  : digests
+				  ? "table {{.Repository}}\\t{{.Tag}}\\t{{.Digest}}\\t{{.ID}}"
+				    "\\t{{.CreatedSince}}\\t{{.Size}}"
+				  : "table {{.Repository}}\\t{{.Tag}}\\t{{.ID}}\\t{{.CreatedSince}}"
+				    "\\t{{.Size}}";
 	int rc = format_filters(&path, &filters, &e);
 	if (rc == 0)
 		rc = client_json(c, "GET", path.p, NULL, &list, &e);
@@ -171,8 +178,12 @@ int cmd_images(struct cli *c, struct opts *o)
 }
 
 static const struct format_header history_headers[] = {
-	{"ID", "IMAGE"},	  {"CreatedSince", "CREATED"}, {"CreatedAt", "CREATED AT"},
-	{"CreatedBy", "CREATED BY"}, {"Size", "SIZE"},	       {"Comment", "COMMENT"},
+	{"ID", "IMAGE"},
+	{"CreatedSince", "CREATED"},
+	{"CreatedAt", "CREATED AT"},
+	{"CreatedBy", "CREATED BY"},
+	{"Size", "SIZE"},
+	{"Comment", "COMMENT"},
 };
 
 static int history_row(struct list_out *l, const struct json *h, bool no_trunc, bool human,
@@ -221,8 +232,10 @@ int cmd_history(struct cli *c, struct opts *o)
 			     .headers = history_headers,
 			     .nheaders = ARRAY_SIZE(history_headers)};
 	struct err e = ERR_INIT;
-	const char *def = opts_bool(o, "quiet")
-				  ? "{{.ID}}"
+	const char *def = opts_bool(o, "quiet") ? "{{.ID}}"
+			  : !opts_bool(o, "human")
+				  ? "table {{.ID}}\\t{{.CreatedAt}}\\t{{.CreatedBy}}"
+				    "\\t{{.Size}}\\t{{.Comment}}"
 				  : "table {{.ID}}\\t{{.CreatedSince}}\\t{{.CreatedBy}}\\t{{.Size}}"
 				    "\\t{{.Comment}}";
 
@@ -297,9 +310,9 @@ static char *full_name(const char *name)
 {
 	AUTO_FREE char *familiar = image_familiar(name);
 	size_t head = strcspn(familiar, "/");
-	bool registry = familiar[head] && (memchr(familiar, '.', head) ||
-					   memchr(familiar, ':', head) ||
-					   !strncmp(familiar, "localhost/", 10));
+	bool registry = familiar[head] &&
+			(memchr(familiar, '.', head) || memchr(familiar, ':', head) ||
+			 !strncmp(familiar, "localhost/", 10));
 
 	return registry ? TAKE_PTR(familiar)
 			: xasprintf("docker.io/%s%s", familiar[head] ? "" : "library/", familiar);
@@ -350,8 +363,9 @@ static int load_open(const char *input, int *ret, struct err *e)
 
 	if (!*input) {
 		if (isatty(0))
-			return err_set(e, ERR_INVALID, "requested load from stdin, but stdin is "
-						       "empty");
+			return err_set(e, ERR_INVALID,
+				       "requested load from stdin, but stdin is "
+				       "empty");
 		*ret = FD_NONE;
 		return 0;
 	}

@@ -40,9 +40,14 @@ static int print_one(const char *format, const struct reply *r, struct buf *out,
 
 	if (json_parse(buf_text(&r->body), r->body.n, &j, e) < 0)
 		return -1;
-	int rc = format_document(format, j, buf_text(&r->body), out, e);
+	size_t before = out->n;
+	if (format_document(format, j, "", out, e) < 0) {
+		if (out->n > before) /* what came before the failure stays out */
+			out->p[out->n = before] = 0;
+		return -1;
+	}
 	buf_addc(out, '\n');
-	return rc;
+	return 0;
 }
 
 static int inspect(struct cli *c, struct opts *o, const char *type, bool size)
@@ -51,8 +56,14 @@ static int inspect(struct cli *c, struct opts *o, const char *type, bool size)
 	AUTO_BUF struct buf out = BUF_INIT(CLI_BODY_MAX);
 	AUTO_BUF struct buf errors = BUF_INIT(1U << 20);
 	const char *format = opts_str(o, "format");
-	bool found = false;
+	bool found = false, as_json = !strcmp(format, "json");
+	struct err bad = ERR_INIT;
+	AUTO(gt_template) struct gt_template *check = NULL;
 
+	if (*format && gt_parse(format, &check, &bad) < 0) {
+		fprintf(stderr, "template parsing error: %s\n", bad.text);
+		return 64;
+	}
 	buf_addc(&raw, '[');
 	for (int i = 0; i < o->argc; i++) {
 		AUTO_REPLY struct reply r = REPLY_INIT;
@@ -62,7 +73,7 @@ static int inspect(struct cli *c, struct opts *o, const char *type, bool size)
 			buf_addf(&errors, "%s\n", e.text);
 			continue;
 		}
-		if (*format) {
+		if (*format && !as_json) {
 			if (print_one(format, &r, &out, &e) < 0) {
 				buf_addf(&errors, "%s\n", e.text);
 				break;
@@ -75,11 +86,16 @@ static int inspect(struct cli *c, struct opts *o, const char *type, bool size)
 		found = true;
 	}
 	buf_addc(&raw, ']');
-	if (!*format) {
+	if (as_json) {
+		AUTO(json) struct json *all = NULL;
+		if (json_parse(raw.p, raw.n, &all, &bad) == 0)
+			json_dump(all, &out);
+		buf_addc(&out, '\n');
+	} else if (!*format) {
 		format_indent(raw.p, raw.n, "    ", &out);
 		buf_addc(&out, '\n');
 	} else if (!found) {
-		buf_adds(&out, "\n");
+		buf_addc(&out, '\n');
 	}
 	fwrite(buf_text(&out), 1, out.n, stdout);
 	fflush(stdout);
@@ -95,7 +111,10 @@ int cmd_inspect(struct cli *c, struct opts *o)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		known = known || !strcmp(type, types[i].type);
 	if (!known) {
-		fprintf(stderr, "%s \"%s\" is not a valid value for --type\n", CLI_NAME, type);
+		fprintf(stderr,
+			"unknown type: \"%s\": must be one of \"container\", \"image\", "
+			"\"network\", \"volume\"\n",
+			type);
 		return 1;
 	}
 	return inspect(c, o, type, opts_bool(o, "size"));

@@ -199,7 +199,10 @@ int cmd_diff(struct cli *c, struct opts *o)
 		return cli_fail(c, &e);
 	for (size_t i = 0; i < json_len(list); i++) {
 		int64_t kind = json_i64(json_get(json_at(list, i), "Kind"));
-		printf("%c %s\n", kind == 0 ? 'C' : kind == 1 ? 'A' : 'D',
+		printf("%c %s\n",
+		       kind == 0   ? 'C'
+		       : kind == 1 ? 'A'
+				   : 'D',
 		       json_str(json_get(json_at(list, i), "Path")));
 	}
 	return 0;
@@ -264,7 +267,8 @@ int cmd_port(struct cli *c, struct opts *o)
 		only = strchr(o->argv[1], '/') ? xstrdup(o->argv[1])
 					       : xasprintf("%s/tcp", o->argv[1]);
 	if (only && !json_len(json_get(ports, only))) {
-		fprintf(stderr, "no public port '%s' published for %s\n", only, o->argv[0]);
+		fprintf(stderr, "Error: No public port '%s' published for %s\n", o->argv[1],
+			o->argv[0]);
 		return 1;
 	}
 	json_each(ports, print_port, only);

@@ -15,11 +15,11 @@
 	"\\t{{.Names}}"
 
 const struct format_header container_headers[] = {
-	{"ID", "CONTAINER ID"},	 {"Image", "IMAGE"},	   {"Command", "COMMAND"},
+	{"ID", "CONTAINER ID"},	     {"Image", "IMAGE"},	{"Command", "COMMAND"},
 	{"CreatedAt", "CREATED AT"}, {"RunningFor", "CREATED"}, {"Ports", "PORTS"},
-	{"State", "STATE"},	 {"Status", "STATUS"},	   {"Size", "SIZE"},
-	{"Names", "NAMES"},	 {"Labels", "LABELS"},	   {"LocalVolumes", "LOCAL VOLUMES"},
-	{"Mounts", "MOUNTS"},	 {"Networks", "NETWORKS"}, {"Platform", "PLATFORM"},
+	{"State", "STATE"},	     {"Status", "STATUS"},	{"Size", "SIZE"},
+	{"Names", "NAMES"},	     {"Labels", "LABELS"},	{"LocalVolumes", "LOCAL VOLUMES"},
+	{"Mounts", "MOUNTS"},	     {"Networks", "NETWORKS"},	{"Platform", "PLATFORM"},
 };
 const size_t container_headers_n = ARRAY_SIZE(container_headers);
 
@@ -95,7 +95,7 @@ static void add_mounts(const struct json *mounts, bool no_trunc, struct buf *b, 
 	}
 }
 
-static void size_text(const struct json *c, struct buf *out)
+static void size_text(const struct json *c, bool with_image, struct buf *out)
 {
 	char own[32], all[32];
 	double root = json_double(json_get(c, "SizeRootFs"));
@@ -103,7 +103,7 @@ static void size_text(const struct json *c, struct buf *out)
 	units_decimal(json_double(json_get(c, "SizeRw")), 3, own, sizeof own);
 	units_decimal(root, 3, all, sizeof all);
 	buf_adds(out, own);
-	if (root > 0)
+	if (root > 0 && with_image)
 		buf_addf(out, " (virtual %s)", all);
 }
 
@@ -127,14 +127,14 @@ struct texts {
 
 static void texts_done(struct texts *t)
 {
-	struct buf *all[] = {&t->names,	   &t->labels, &t->mounts, &t->networks,
+	struct buf *all[] = {&t->names, &t->labels,  &t->mounts, &t->networks,
 			     &t->ports, &t->command, &t->size};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		buf_done(all[i]);
 }
 
-void container_row(const struct json *c, bool no_trunc, struct buf *out)
+void container_row(const struct json *c, bool no_trunc, bool with_image, struct buf *out)
 {
 	struct buf empty = BUF_INIT(1U << 20);
 	CLEANUP(texts_done)
@@ -151,7 +151,7 @@ void container_row(const struct json *c, bool no_trunc, struct buf *out)
 	json_each(json_get(json_get(c, "NetworkSettings"), "Networks"), add_key, &t.networks);
 	add_ports(json_get(c, "Ports"), &t.ports);
 	format_command(command ? command : "", no_trunc, &t.command);
-	size_text(c, &t.size);
+	size_text(c, with_image, &t.size);
 	format_unix(seconds, created, sizeof created);
 	clock_human(clock_now_ns() - seconds * 1000000000LL, human, sizeof human);
 	snprintf(ago, sizeof ago, "%s ago", human);
@@ -208,7 +208,7 @@ int cmd_ps(struct cli *c, struct opts *o)
 		rc = list_begin(&l, format, def, &e);
 	for (size_t i = 0; rc == 0 && i < json_len(list); i++) {
 		AUTO_BUF struct buf row = BUF_INIT(1U << 20);
-		container_row(json_at(list, i), no_trunc, &row);
+		container_row(json_at(list, i), no_trunc, true, &row);
 		rc = list_row(&l, buf_text(&row), &e);
 	}
 	list_end(&l, rc == 0);

@@ -23,19 +23,17 @@ int run_exit_code(const struct err *e)
 }
 
 /* How run and create report: with a hint, or for a bad option value with the usage line. */
-static int run_fail(const struct cli *c, const struct err *e, int code)
+static int run_fail(struct cli *c, const struct err *e, int code)
 {
 	fflush(stdout);
-	if (str_starts(e->text, "invalid argument \"")) {
-		fprintf(stderr, "%s\n\nUsage:  %s %s [OPTIONS] IMAGE [COMMAND] [ARG...]\n", e->text,
-			CLI_NAME, c->path);
-		code = 125;
-	} else {
-		fprintf(stderr, "%s: %s\n", CLI_NAME, e->text);
+	if (str_starts(e->text, "invalid argument \""))
+		return cli_fail(c, e);
+	if (str_starts(e->text, "conflicting options: cannot specify both --attach")) {
+		fprintf(stderr, "%s\n", e->text);
+		return 1;
 	}
-	const char *name = str_ends(c->path, "create") ? "create" : "run";
-	fprintf(stderr, "\nRun '%s %s --help' for more information\n", CLI_NAME,
-		str_starts(e->text, "invalid argument \"") ? c->path : name);
+	fprintf(stderr, "%s: %s\n\nRun '%s %s --help' for more information\n", CLI_NAME, e->text,
+		CLI_NAME, str_ends(c->path, "create") ? "create" : "run");
 	return code;
 }
 

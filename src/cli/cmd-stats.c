@@ -13,9 +13,15 @@
 #define STATS_MAX 1024
 
 static const struct format_header stats_headers[] = {
-	{"Container", "CONTAINER"}, {"Name", "NAME"},	   {"ID", "CONTAINER ID"},
-	{"CPUPerc", "CPU %"},	    {"MemUsage", "MEM USAGE / LIMIT"}, {"MemPerc", "MEM %"},
-	{"NetIO", "NET I/O"},	    {"BlockIO", "BLOCK I/O"}, {"PIDs", "PIDS"},
+	{"Container", "CONTAINER"},
+	{"Name", "NAME"},
+	{"ID", "CONTAINER ID"},
+	{"CPUPerc", "CPU %"},
+	{"MemUsage", "MEM USAGE / LIMIT"},
+	{"MemPerc", "MEM %"},
+	{"NetIO", "NET I/O"},
+	{"BlockIO", "BLOCK I/O"},
+	{"PIDs", "PIDS"},
 };
 
 static double cpu_percent(const struct json *j)
@@ -24,7 +30,7 @@ static double cpu_percent(const struct json *j)
 	double cpu = json_double(json_get(json_get(now, "cpu_usage"), "total_usage")) -
 		     json_double(json_get(json_get(old, "cpu_usage"), "total_usage"));
 	double host = json_double(json_get(now, "system_cpu_usage")) -
-			json_double(json_get(old, "system_cpu_usage"));
+		      json_double(json_get(old, "system_cpu_usage"));
 	double cpus = json_double(json_get(now, "online_cpus"));
 
 	if (cpus == 0)
@@ -57,8 +63,8 @@ static void add_network(const char *key, struct json *value, void *ud)
 
 static struct io block_io(const struct json *j)
 {
-	const struct json *list =
-		json_get(json_get(j, "blkio_stats"), "io_service_bytes_recursive");
+	const struct json *list = json_get(json_get(j, "blkio_stats"),
+					   "io_service_bytes_recursive");
 	struct io io = {0, 0};
 
 	for (size_t i = 0; i < json_len(list); i++) {

@@ -101,7 +101,7 @@ int cmd_version(struct cli *c, struct opts *o)
 	if (json_parse(buf_text(&doc), doc.n, &j, &bad) < 0)
 		return cli_fail(c, &bad);
 	if (*format) {
-		if (format_document(format, j, "", &out, &bad) < 0)
+		if (format_document(format, j, "version", &out, &bad) < 0)
 			return cli_fail(c, &bad);
 		buf_addc(&out, '\n');
 	} else {
@@ -193,8 +193,7 @@ static void info_system(const struct json *j)
 	printf(" Debug Mode: %s\n Experimental: %s\n",
 	       json_bool(json_get(j, "Debug")) ? "true" : "false",
 	       json_bool(json_get(j, "ExperimentalBuild")) ? "true" : "false");
-	const struct json *cidrs =
-		json_get(json_get(j, "RegistryConfig"), "InsecureRegistryCIDRs");
+	const struct json *cidrs = json_get(json_get(j, "RegistryConfig"), "InsecureRegistryCIDRs");
 	if (json_len(cidrs)) {
 		printf(" Insecure Registries:\n");
 		for (size_t i = 0; i < json_len(cidrs); i++)
@@ -241,7 +240,7 @@ int cmd_info(struct cli *c, struct opts *o)
 		info_text(j);
 		return 0;
 	}
-	if (format_document(format, j, "", &out, &e) < 0)
+	if (format_document(format, j, "system.dockerInfo", &out, &e) < 0)
 		return cli_fail(c, &e);
 	printf("%s\n", buf_text(&out));
 	return 0;
@@ -428,11 +427,10 @@ static int usage_row(struct list_out *l, const char *type, struct usage u, bool 
 	units_decimal(u.reclaimable, 4, reclaimable, sizeof reclaimable);
 	snprintf(active, sizeof active, "%lld", (long long)u.active);
 	snprintf(total, sizeof total, "%lld", (long long)u.total);
-	AUTO_FREE char *part =
-		u.size > 0 && always_percent
-			? xasprintf("%s (%lld%%)", reclaimable,
-				    (long long)(u.reclaimable * 100 / u.size))
-			: xstrdup(reclaimable);
+	AUTO_FREE char *part = u.size > 0 && always_percent
+				       ? xasprintf("%s (%lld%%)", reclaimable,
+						   (long long)(u.reclaimable * 100 / u.size))
+				       : xstrdup(reclaimable);
 	jw_obj(&w);
 	jw_kv_str(&w, "Active", active);
 	jw_kv_str(&w, "Reclaimable", part);
@@ -444,7 +442,7 @@ static int usage_row(struct list_out *l, const char *type, struct usage u, bool 
 }
 
 static const struct format_header df_headers[] = {
-	{"Type", "TYPE"}, {"TotalCount", "TOTAL"}, {"Active", "ACTIVE"},
+	{"Type", "TYPE"}, {"TotalCount", "TOTAL"},	  {"Active", "ACTIVE"},
 	{"Size", "SIZE"}, {"Reclaimable", "RECLAIMABLE"},
 };
 
@@ -471,7 +469,7 @@ static int df_container(struct list_out *l, const struct json *j, struct err *e)
 {
 	AUTO_BUF struct buf row = BUF_INIT(1U << 20);
 
-	container_row(j, false, &row);
+	container_row(j, false, false, &row);
 	return list_row(l, buf_text(&row), e);
 }
 
@@ -485,11 +483,15 @@ static int df_volume(struct list_out *l, const struct json *j, struct err *e)
 
 static int df_verbose(const struct json *j, struct err *e)
 {
-	static const struct format_header images[] = {
-		{"Repository", "REPOSITORY"}, {"Tag", "TAG"}, {"ID", "IMAGE ID"},
-		{"CreatedSince", "CREATED"}, {"VirtualSize", "SIZE"},
-		{"SharedSize", "SHARED SIZE"}, {"UniqueSize", "UNIQUE SIZE"},
-		{"Containers", "CONTAINERS"}, {"Size", "SIZE"}};
+	static const struct format_header images[] = {{"Repository", "REPOSITORY"},
+						      {"Tag", "TAG"},
+						      {"ID", "IMAGE ID"},
+						      {"CreatedSince", "CREATED"},
+						      {"VirtualSize", "SIZE"},
+						      {"SharedSize", "SHARED SIZE"},
+						      {"UniqueSize", "UNIQUE SIZE"},
+						      {"Containers", "CONTAINERS"},
+						      {"Size", "SIZE"}};
 	static const struct format_header volumes[] = {
 		{"Name", "VOLUME NAME"}, {"Links", "LINKS"}, {"Size", "SIZE"}};
 
@@ -502,8 +504,8 @@ static int df_verbose(const struct json *j, struct err *e)
 	if (df_list("Containers",
 		    "table {{.ID}}\\t{{.Image}}\\t{{.Command}}\\t{{.LocalVolumes}}\\t{{.Size}}"
 		    "\\t{{.RunningFor}}\\t{{.Status}}\\t{{.Names}}",
-		    json_get(j, "Containers"), df_container, container_headers,
-		    container_headers_n, e) < 0)
+		    json_get(j, "Containers"), df_container, container_headers, container_headers_n,
+		    e) < 0)
 		return -1;
 	printf("\n");
 	if (df_list("Local Volumes", "table {{.Name}}\\t{{.Links}}\\t{{.Size}}",

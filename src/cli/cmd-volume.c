@@ -43,9 +43,8 @@ int cmd_volume_rm(struct cli *c, struct opts *o)
 	for (int i = 0; i < o->argc; i++) {
 		AUTO_REPLY struct reply r = REPLY_INIT;
 		struct err e = ERR_INIT;
-		AUTO_FREE char *path =
-			url_path(opts_bool(o, "force") ? "/volumes/%s?force=1" : "/volumes/%s",
-				 o->argv[i]);
+		AUTO_FREE char *path = url_path(
+			opts_bool(o, "force") ? "/volumes/%s?force=1" : "/volumes/%s", o->argv[i]);
 
 		if (client_call(c, "DELETE", path, NULL, &r, &e) == 0)
 			printf("%s\n", o->argv[i]), fflush(stdout);
@@ -57,10 +56,11 @@ int cmd_volume_rm(struct cli *c, struct opts *o)
 }
 
 static const struct format_header volume_headers[] = {
-	{"Name", "VOLUME NAME"}, {"Driver", "DRIVER"}, {"Scope", "SCOPE"},
-	{"Mountpoint", "MOUNTPOINT"}, {"Labels", "LABELS"}, {"Links", "LINKS"},
-	{"Size", "SIZE"}, {"Availability", "AVAILABILITY"}, {"Group", "GROUP"},
-	{"Status", "STATUS"},
+	{"Name", "VOLUME NAME"}, {"Driver", "DRIVER"},
+	{"Scope", "SCOPE"},	 {"Mountpoint", "MOUNTPOINT"},
+	{"Labels", "LABELS"},	 {"Links", "LINKS"},
+	{"Size", "SIZE"},	 {"Availability", "AVAILABILITY"},
+	{"Group", "GROUP"},	 {"Status", "STATUS"},
 };
 
 void volume_row(const struct json *v, struct buf *out)
@@ -137,10 +137,9 @@ int cmd_volume_ls(struct cli *c, struct opts *o)
 	if (rc == 0)
 		rc = client_json(c, "GET", path.p, NULL, &j, &e);
 	if (rc == 0)
-		rc = list_begin(&l, opts_str(o, "format"),
-				opts_bool(o, "quiet") ? "{{.Name}}"
-						      : "table {{.Driver}}\\t{{.Name}}",
-				&e);
+		rc = list_begin(
+			&l, opts_str(o, "format"),
+			opts_bool(o, "quiet") ? "{{.Name}}" : "table {{.Driver}}\\t{{.Name}}", &e);
 	if (rc == 0)
 		rc = sorted_rows(&l, json_get(j, "Volumes"), volume_row_any, false, &e);
 	list_end(&l, rc == 0);
@@ -148,9 +147,9 @@ int cmd_volume_ls(struct cli *c, struct opts *o)
 }
 
 static const struct format_header network_headers[] = {
-	{"ID", "NETWORK ID"}, {"Name", "NAME"}, {"Driver", "DRIVER"}, {"Scope", "SCOPE"},
-	{"IPv4", "IPV4"}, {"IPv6", "IPV6"}, {"Internal", "INTERNAL"}, {"Labels", "LABELS"},
-	{"CreatedAt", "CREATED AT"},
+	{"ID", "NETWORK ID"},	  {"Name", "NAME"},	{"Driver", "DRIVER"},
+	{"Scope", "SCOPE"},	  {"IPv4", "IPV4"},	{"IPv6", "IPV6"},
+	{"Internal", "INTERNAL"}, {"Labels", "LABELS"}, {"CreatedAt", "CREATED AT"},
 };
 
 static void network_row(const struct json *n, bool no_trunc, struct buf *out)

@@ -116,10 +116,8 @@ static const struct opt save_options[] = {
 	OPT_END,
 };
 static const struct opt history_options[] = {
-	OPT_FORMAT,
-	{'H', "human", B, NULL, "Sizes and dates for people", "true", 0},
-	OPT_NO_TRUNC,
-	{'q', "quiet", B, NULL, "Only image IDs", NULL, 0},
+	OPT_FORMAT,   {'H', "human", B, NULL, "Sizes and dates for people", "true", 0},
+	OPT_NO_TRUNC, {'q', "quiet", B, NULL, "Only image IDs", NULL, 0},
 	OPT_END,
 };
 static const struct opt inspect_options[] = {
@@ -146,12 +144,12 @@ static const struct opt load_options[] = {
 static const struct opt logs_options[] = {
 	{0, "details", B, NULL, "Show extra details of the log", NULL, 0},
 	{'f', "follow", B, NULL, "Follow the output", NULL, 0},
-	{0, "since", S, NULL, "Lines since a time (\"2013-01-02T13:23:37Z\") or before now (\"42m\")",
-	 NULL, 0},
+	{0, "since", S, NULL,
+	 "Lines since a time (\"2013-01-02T13:23:37Z\") or before now (\"42m\")", NULL, 0},
 	{'n', "tail", S, NULL, "Lines from the end", "all", 0},
 	{'t', "timestamps", B, NULL, "Show times", NULL, 0},
-	{0, "until", S, NULL, "Lines until a time (\"2013-01-02T13:23:37Z\") or before now (\"42m\")",
-	 NULL, 0},
+	{0, "until", S, NULL,
+	 "Lines until a time (\"2013-01-02T13:23:37Z\") or before now (\"42m\")", NULL, 0},
 	OPT_END,
 };
 static const struct opt stop_options[] = {
@@ -218,10 +216,7 @@ static const struct opt volume_ls_options[] = {
 	OPT_END,
 };
 static const struct opt network_ls_options[] = {
-	OPT_FILTER,
-	OPT_FORMAT,
-	OPT_NO_TRUNC,
-	{'q', "quiet", B, NULL, "Only network IDs", NULL, 0},
+	OPT_FILTER, OPT_FORMAT, OPT_NO_TRUNC, {'q', "quiet", B, NULL, "Only network IDs", NULL, 0},
 	OPT_END,
 };
 static const struct opt force_options[] = {
@@ -247,9 +242,9 @@ static const struct opt df_options[] = {
 	OPT_END,
 };
 
-#define C  "container"
-#define G  GROUP_PLAIN
-#define ID "CONTAINER"
+#define C   "container"
+#define G   GROUP_PLAIN
+#define ID  "CONTAINER"
 #define IDS "CONTAINER [CONTAINER...]"
 
 const struct command cli_commands[] = {
@@ -257,7 +252,8 @@ const struct command cli_commands[] = {
 	 "Create a container from an image and run it", run_options, 1, -1, false, GROUP_COMMON,
 	 cmd_run},
 	{"exec", C, "exec", NULL, "CONTAINER COMMAND [ARG...]",
-	 "Run a command in a running container", exec_options, 2, -1, false, GROUP_COMMON, cmd_exec},
+	 "Run a command in a running container", exec_options, 2, -1, false, GROUP_COMMON,
+	 cmd_exec},
 	{"ps", C, "ls", "list ps", "", "List containers", ps_options, 0, 0, true, GROUP_COMMON,
 	 cmd_ps},
 	{"pull", "image", "pull", NULL, "NAME[:TAG|@DIGEST]", "Get an image from a registry",
@@ -296,8 +292,8 @@ const struct command cli_commands[] = {
 	 0, 0, true, G, cmd_load},
 	{"logs", C, "logs", NULL, ID, "Show the output of a container", logs_options, 1, 1, true, G,
 	 cmd_logs},
-	{"pause", C, "pause", NULL, IDS, "Freeze all processes of containers", none, 1, -1, true,
-	 G, cmd_pause},
+	{"pause", C, "pause", NULL, IDS, "Freeze all processes of containers", none, 1, -1, true, G,
+	 cmd_pause},
 	{"port", C, "port", NULL, "CONTAINER [PRIVATE_PORT[/PROTO]]",
 	 "List the published ports of a container", none, 1, 2, true, G, cmd_port},
 	{"rename", C, "rename", NULL, "CONTAINER NEW_NAME", "Rename a container", none, 2, 2, true,

@@ -156,10 +156,10 @@ void list_end(struct list_out *l, bool print)
 /* ---- API documents ---- */
 static bool is_free_map(const char *name)
 {
-	static const char *const names[] = {"Labels",	"Annotations", "Sysctls",  "Options",
-					    "Ports",	"Networks",    "Volumes",  "ExposedPorts",
-					    "Config",	"Tmpfs",       "PortBindings", "Attributes",
-					    "DriverStatus", "Data"};
+	static const char *const names[] = {
+		"Labels",	"Annotations", "Sysctls",      "Options", "Ports",
+		"Networks",	"Volumes",     "ExposedPorts", "Config",  "Tmpfs",
+		"PortBindings", "Attributes",  "DriverStatus", "Data"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(names[i], name) && i != 8)
@@ -169,9 +169,9 @@ static bool is_free_map(const char *name)
 
 static const char *null_text(const char *name)
 {
-	static const char *const pointers[] = {"OomKillDisable", "PidsLimit", "Init",
-					       "MemorySwappiness", "Health", "Healthcheck",
-					       "StopTimeout", "UsageData", "ContainerdCommit"};
+	static const char *const pointers[] = {"OomKillDisable",   "PidsLimit", "Init",
+					       "MemorySwappiness", "Health",	"Healthcheck",
+					       "StopTimeout",	   "UsageData", "ContainerdCommit"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pointers); i++)
 		if (!strcmp(pointers[i], name))
@@ -179,24 +179,26 @@ static const char *null_text(const char *name)
 	return is_free_map(name) ? "map[]" : "[]";
 }
 
-int format_document(const char *format, const struct json *j, const char *raw, struct buf *out,
-		    struct err *e)
+int format_document(const char *format, const struct json *j, const char *type_name,
+		    struct buf *out, struct err *e)
 {
 	AUTO(gt_template) struct gt_template *t = NULL;
-	const struct gt_options o = {
-		.missing = GT_MISSING_MAP, .is_free_map = is_free_map, .null_text = null_text};
+	const struct gt_options o = {.missing = *type_name ? GT_MISSING_TYPE : GT_MISSING_MAP,
+				     .type_name = type_name,
+				     .any_case = !strcmp(type_name, "version"),
+				     .is_free_map = is_free_map,
+				     .null_text = null_text};
 
 	if (!strcmp(format, "json")) {
 		AUTO_BUF struct buf plain = BUF_INIT(LINES_MAX);
 		json_dump(j, &plain);
 		buf_add(out, buf_text(&plain), plain.n);
-		(void)raw;
 		return 0;
 	}
 	if (gt_parse(format, &t, e) < 0)
 		return err_wrap(e, "template parsing error");
 	if (gt_run(t, j, &o, out, e) < 0)
-		return err_wrap(e, "template parsing error");
+		return *type_name ? -1 : err_wrap(e, "template parsing error");
 	return 0;
 }
 
@@ -254,9 +256,9 @@ int format_filters(struct buf *path, const struct optval *filters, struct err *e
 		const char *s = filters->v[i], *eq = strchr(s, '=');
 		if (!eq)
 			return err_set(e, ERR_INVALID,
-				       "invalid argument \"%s\" for \"-f, --filter\" flag: invalid "
-				       "filter '%s'",
-				       s, s);
+				       "invalid argument \"%s\" for \"-f, --filter\" flag: bad "
+				       "format of filter (expected name=value)",
+				       s);
 		bool seen = false;
 		size_t key = (size_t)(eq - s);
 		for (size_t k = 0; k < i; k++)

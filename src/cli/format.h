@@ -35,8 +35,9 @@ int list_row(struct list_out *l, const char *json, struct err *e);
 void list_end(struct list_out *l, bool print);
 
 /* A template over API documents (inspect, info, version). */
-int format_document(const char *format, const struct json *j, const char *raw, struct buf *out,
-		    struct err *e);
+/* type_name "" is a plain document; otherwise unknown fields are errors that name the type. */
+int format_document(const char *format, const struct json *j, const char *type_name,
+		    struct buf *out, struct err *e);
 /* As Go's json.Indent: text to text, numbers and escapes as they came. */
 void format_indent(const char *json, size_t n, const char *indent, struct buf *out);
 
@@ -51,6 +52,7 @@ void format_unix(int64_t seconds, char *ret, size_t n);
 /* --since, --until: durations become a time before now, the rest goes as it is. */
 char *format_when(const char *text);
 void format_labels(const struct json *labels, struct buf *out); /* "a=b,c=d" */
-void container_row(const struct json *c, bool no_trunc, struct buf *out);
+/* with_image: the size tells the image's too */
+void container_row(const struct json *c, bool no_trunc, bool with_image, struct buf *out);
 extern const struct format_header container_headers[];
 extern const size_t container_headers_n;

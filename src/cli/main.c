@@ -12,10 +12,12 @@
 
 int cli_fail(struct cli *c, const struct err *e)
 {
-	(void)c;
 	fflush(stdout);
 	fprintf(stderr, "%s\n", e->text);
-	return 1;
+	if (!str_starts(e->text, "invalid argument \"") || !c->cmd)
+		return 1;
+	help_usage(c->cmd, c->path, "Run");
+	return 125;
 }
 
 static bool in_words(const char *words, const char *name)
@@ -74,6 +76,7 @@ static int run_command(struct cli *c, const struct command *cmd, const char *pat
 	static const struct opt none[] = {OPT_END};
 
 	c->path = path;
+	c->cmd = cmd;
 	rc = opts_parse(&o, cmd->opts ? cmd->opts : none, argc, argv, cmd->interspersed, &e);
 	if (o.help) {
 		help_command(cmd, path);
@@ -84,7 +87,7 @@ static int run_command(struct cli *c, const struct command *cmd, const char *pat
 		rc = 125;
 	} else if (count_is_wrong(cmd, o.argc, why, sizeof why)) {
 		fprintf(stderr, "%s: '%s %s' %s\n", CLI_NAME, CLI_NAME, path, why);
-		help_usage(cmd, path, cmd->max == 0 ? "Run" : "See");
+		help_usage(cmd, path, cmd->min == cmd->max ? "Run" : "See");
 		rc = 1;
 	} else {
 		rc = cmd->run(c, &o);
@@ -95,7 +98,11 @@ static int run_command(struct cli *c, const struct command *cmd, const char *pat
 
 static int run_manage(struct cli *c, const char *manage, int argc, char **argv)
 {
-	if (argc == 0 || !strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
+	if (argc == 0) {
+		help_manage(manage, 2);
+		return 0;
+	}
+	if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
 		help_manage(manage, 1);
 		return 0;
 	}

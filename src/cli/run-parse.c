@@ -161,15 +161,6 @@ static int mount_field(struct mount *m, char *field, struct err *e)
 
 static int mount_check(const struct mount *m, struct err *e)
 {
-	static const char *const types[] = {"bind", "volume", "tmpfs", "image", "npipe", "cluster"};
-	bool known = false;
-
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		known = known || !strcmp(types[i], m->type);
-	if (!known || !strcmp(m->type, "npipe") || !strcmp(m->type, "cluster") ||
-	    !strcmp(m->type, "image"))
-		return err_set(e, ERR_UNSUPPORTED, "mount type '%s' is not supported%s", m->type,
-			       known ? " yet" : "");
 	if (!m->target)
 		return err_set(e, ERR_INVALID, "target is required");
 	if (m->has_volume && strcmp(m->type, "volume"))
@@ -328,7 +319,19 @@ int parse_ulimit(struct jw *w, const char *text, struct err *e)
 			       "invalid argument \"%s\" for \"--ulimit\" flag: invalid ulimit "
 			       "argument: %s",
 			       text, text);
+	static const char *const names[] = {"core",    "cpu",	   "data",   "fsize",	   "locks",
+					    "memlock", "msgqueue", "nice",   "nofile",	   "nproc",
+					    "rss",     "rtprio",   "rttime", "sigpending", "stack"};
 	AUTO_FREE char *name = xstrndup(text, (size_t)(eq - text));
+	bool known = false;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		known = known || !strcmp(names[i], name);
+	if (!known)
+		return err_set(
+			e, ERR_INVALID,
+			"invalid argument \"%s\" for \"--ulimit\" flag: invalid ulimit type: "
+			"%s",
+			text, name);
 	AUTO_FREE char *values = xstrdup(eq + 1);
 	char *colon = strchr(values, ':');
 	if (colon)
@@ -376,10 +379,7 @@ int parse_device(struct jw *w, const char *text, struct err *e)
 	const char *target = n > 1 && !(n == 2 && is_device_mode(part[1])) ? part[1] : part[0];
 	const char *mode = n == 3 ? part[2] : n == 2 && is_device_mode(part[1]) ? part[1] : "rwm";
 	if (!is_device_mode(mode))
-		return err_set(e, ERR_INVALID,
-			       "invalid argument \"%s\" for \"--device\" flag: bad mode specified: "
-			       "%s",
-			       text, mode);
+		return err_set(e, ERR_INVALID, "bad mode specified: %s", mode);
 	jw_obj(w);
 	jw_kv_str(w, "PathOnHost", part[0]);
 	jw_kv_str(w, "PathInContainer", *target ? target : part[0]);
@@ -440,7 +440,7 @@ int parse_security_opts(struct jw *w, const struct optval *v, bool *ret_unconfin
 			continue;
 		}
 		if (!sep && strcmp(s, "no-new-privileges"))
-			return err_set(e, ERR_INVALID, "invalid --security-opt: \"%s\"", s);
+			return err_set(e, ERR_INVALID, "Invalid --security-opt: \"%s\"", s);
 		if ((str_starts(s, "seccomp=") || str_starts(s, "seccomp:")) &&
 		    strcmp(sep + 1, "unconfined") && strcmp(sep + 1, "builtin")) {
 			if (seccomp_file(w, sep + 1, e) < 0)

@@ -301,18 +301,62 @@ static int put_host(struct jw *w, const struct opts *o, const struct run_attach 
 	return put_resources(w, o, e);
 }
 
+/* Namespaces whose names are known without asking the engine. */
+static int check_modes(const struct opts *o, struct err *e)
+{
+	static const struct {
+		const char *option, *name;
+		bool other, own;
+	} modes[] = {{"pid", "PID", true, false},
+		     {"uts", "UTS", false, false},
+		     {"cgroupns", "CGROUP", false, true},
+		     {"userns", "USER", false, false}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		const char *s = opts_str(o, modes[i].option);
+		if (*s && strcmp(s, "host") && !(modes[i].own && !strcmp(s, "private")) &&
+		    !(modes[i].other && str_starts(s, "container:") && s[10]))
+			return err_set(e, ERR_INVALID, "--%s: invalid %s mode", modes[i].option,
+				       modes[i].name);
+	}
+	return 0;
+}
+
+/* Only kernel parameters that belong to a namespace. */
+static int check_sysctls(const struct opts *o, struct err *e)
+{
+	static const char *const names[] = {
+		"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
+		"kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"};
+	const struct optval *v = opts_get(o, "sysctl");
+
+	for (size_t i = 0; i < v->n; i++) {
+		size_t key = strcspn(v->v[i], "=");
+		bool good = v->v[i][key] &&
+			    (str_starts(v->v[i], "net.") || str_starts(v->v[i], "fs.mqueue."));
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+			good = good || (v->v[i][key] && strlen(names[k]) == key &&
+					!strncmp(names[k], v->v[i], key));
+		if (!good)
+			return err_set(e, ERR_INVALID,
+				       "invalid argument \"%s\" for \"--sysctl\" flag: sysctl '%s' "
+				       "is not allowed",
+				       v->v[i], v->v[i]);
+	}
+	return 0;
+}
+
 int run_body(const struct opts *o, bool detach, struct buf *out, struct run_attach *ret_attach,
 	     struct err *e)
 {
 	struct run_attach a;
 	struct jw w = JW_INIT(out);
 
-	if (detach && opts_bool(o, "rm") && strcmp(opts_str(o, "restart"), "no") &&
-	    *opts_str(o, "restart"))
+	if (opts_bool(o, "rm") && strcmp(opts_str(o, "restart"), "no") && *opts_str(o, "restart"))
 		return err_set(e, ERR_INVALID,
 			       "conflicting options: cannot specify both --restart "
 			       "and --rm");
-	if (attach_flags(o, detach, &a, e) < 0)
+	if (attach_flags(o, detach, &a, e) < 0 || check_modes(o, e) < 0 || check_sysctls(o, e) < 0)
 		return -1;
 	jw_obj(&w);
 	if (put_config(&w, o, &a, e) < 0)

@@ -14,7 +14,7 @@
 
 #include "base/banned.h"
 
-#define BLOCK	512U
+#define BLOCK	 512U
 #define META_MAX (1U << 20)
 
 struct source {
@@ -35,8 +35,7 @@ static int take(struct source *s, char *to, int fd, uint64_t n)
 			if (r < 0)
 				return -1;
 			if (r == 0)
-				return left == n ? 0
-						 : err_set(s->e, ERR_REMOTE, "unexpected EOF");
+				return left == n ? 0 : err_set(s->e, ERR_REMOTE, "unexpected EOF");
 			s->n = (size_t)r;
 		}
 		size_t part = (size_t)MIN(left, (uint64_t)s->n);
@@ -115,8 +114,7 @@ static int meta_entry(struct source *s, char type, uint64_t size, struct entry *
 	if (size > META_MAX)
 		return err_set(s->e, ERR_LIMIT, "archive: header record is too large");
 	AUTO_FREE char *data = xcalloc(1, (size_t)size + 1);
-	if (take(s, data, -1, size) < 0 ||
-	    take(s, NULL, -1, (BLOCK - size % BLOCK) % BLOCK) < 0)
+	if (take(s, data, -1, size) < 0 || take(s, NULL, -1, (BLOCK - size % BLOCK) % BLOCK) < 0)
 		return -1;
 	if (type == 'x') {
 		pax_records(n, data, (size_t)size);
@@ -207,7 +205,8 @@ static int hard_link(struct source *s, int dir, const char *name, const char *li
 	const char *base, *old;
 
 	if (!target)
-		return err_set(s->e, ERR_INVALID, "archive: link \"%s\" leaves the directory", link);
+		return err_set(s->e, ERR_INVALID, "archive: link \"%s\" leaves the directory",
+			       link);
 	AUTO_FD int parent = parent_of(dir, name, &base, s->e);
 	AUTO_FD int from = parent < 0 ? FD_NONE : parent_of(dir, target, &old, s->e);
 	if (parent < 0 || from < 0)
@@ -226,7 +225,7 @@ static int one_entry(struct source *s, int dir, const char *h, struct entry *n,
 
 	if (type == 'x' || type == 'L' || type == 'K' || type == 'g')
 		return meta_entry(s, type, number(h + 124, 12), n);
-	AUTO_FREE char *name = n->name	      ? xstrdup(n->name)
+	AUTO_FREE char *name = n->name	? xstrdup(n->name)
 			       : h[345] ? xasprintf("%.155s/%.100s", h + 345, h)
 					: xasprintf("%.100s", h);
 	AUTO_FREE char *link = n->link ? xstrdup(n->link) : xasprintf("%.100s", h + 157);

@@ -143,8 +143,8 @@ void gt_print(const struct gt_value *v, struct buf *out)
 static void print_args(const struct gt_value *args, size_t n, bool line, struct buf *out)
 {
 	for (size_t i = 0; i < n; i++) {
-		bool blank = line || (args[i].kind != GT_STRING && i &&
-				      args[i - 1].kind != GT_STRING);
+		bool blank = line ||
+			     (args[i].kind != GT_STRING && i && args[i - 1].kind != GT_STRING);
 		struct gt_value v = args[i];
 		if (v.kind == GT_NIL)
 			v.null_text = "<nil>";
@@ -179,7 +179,10 @@ static void one_verb(char verb, const char *flags, int width, int precision,
 	else if (verb == 'o' && v->kind == GT_INT)
 		buf_addf(&text, "%" PRIo64, (uint64_t)v->i);
 	else if ((verb == 'f' || verb == 'g' || verb == 'e') && v->kind == GT_FLOAT)
-		buf_addf(&text, verb == 'f' ? "%.*f" : verb == 'e' ? "%.*e" : "%.*g",
+		buf_addf(&text,
+			 verb == 'f'   ? "%.*f"
+			 : verb == 'e' ? "%.*e"
+				       : "%.*g",
 			 precision < 0 ? 6 : precision, f);
 	else if (verb == 'q')
 		quoted(v, &text);
@@ -355,8 +358,7 @@ static int do_index(const struct gt_value *args, size_t n, struct gt_value *ret,
 
 	for (size_t i = 1; i < n; i++) {
 		if (v.kind == GT_NIL)
-			return err_set(e, ERR_INVALID,
-				       "error calling index: index of untyped nil");
+			return err_set(e, ERR_INVALID, "error calling index: index of untyped nil");
 		if (v.kind == GT_JSON && json_kind_of(v.j) == JSON_OBJECT) {
 			if (args[i].kind != GT_STRING)
 				return err_set(e, ERR_INVALID,
@@ -370,8 +372,7 @@ static int do_index(const struct gt_value *args, size_t n, struct gt_value *ret,
 			bool texts = !m.n || json_kind_of(m.v[0].value) == JSON_STRING;
 			free(m.v);
 			v = child || !texts ? gt_from_json(child)
-					    : (struct gt_value){.kind = GT_STRING,
-								.s = {"", 0}};
+					    : (struct gt_value){.kind = GT_STRING, .s = {"", 0}};
 		} else if (v.kind == GT_JSON) {
 			if (args[i].kind != GT_INT)
 				return err_set(e, ERR_INVALID,
@@ -382,6 +383,12 @@ static int do_index(const struct gt_value *args, size_t n, struct gt_value *ret,
 					       "error calling index: index out of range: %" PRId64,
 					       args[i].i);
 			v = gt_from_json(json_at(v.j, (size_t)args[i].i));
+		} else if (v.kind == GT_STRING && args[i].kind == GT_INT) {
+			if (args[i].i < 0 || (uint64_t)args[i].i >= v.s.n)
+				return err_set(e, ERR_INVALID,
+					       "error calling index: index out of range: %" PRId64,
+					       args[i].i);
+			v = (struct gt_value){.kind = GT_INT, .i = (unsigned char)v.s.p[args[i].i]};
 		} else {
 			return err_set(e, ERR_INVALID,
 				       "error calling index: can't index item of type %s",
@@ -400,8 +407,7 @@ static int do_slice(struct gt_run *r, const struct gt_value *args, size_t n, str
 	int64_t from = n > 1 ? args[1].i : 0, to = n > 2 ? args[2].i : len;
 
 	if (from < 0 || to > len || from > to)
-		return err_set(e, ERR_INVALID,
-			       "error calling slice: index out of range: %" PRId64,
+		return err_set(e, ERR_INVALID, "error calling slice: index out of range: %" PRId64,
 			       to > len ? to : from);
 	if (text) {
 		*ret = gt_text(r, args[0].s.p + from, (size_t)(to - from));
@@ -455,8 +461,8 @@ static int do_compare(const char *name, const struct gt_value *args, size_t n, s
 	for (size_t i = 1; i < n; i++) {
 		if (compare(&args[0], &args[i], !eq && !ne, &c, e) < 0)
 			return err_wrap(e, "error calling %s", name);
-		bool yes = eq ? c == 0
-			   : ne ? c != 0
+		bool yes = eq			 ? c == 0
+			   : ne			 ? c != 0
 			   : !strcmp(name, "lt") ? c < 0
 			   : !strcmp(name, "le") ? c <= 0
 			   : !strcmp(name, "gt") ? c > 0
@@ -518,14 +524,14 @@ static const struct {
 	int min, max;
 	const char *kinds;
 } functions[] = {
-	{"and", 1, -1, "*"},	{"or", 1, -1, "*"},	{"not", 1, 1, "*"},
-	{"eq", 2, -1, "*"},	{"ne", 2, 2, "*"},	{"lt", 2, 2, "*"},
-	{"le", 2, 2, "*"},	{"gt", 2, 2, "*"},	{"ge", 2, 2, "*"},
-	{"len", 1, 1, "*"},	{"index", 1, -1, "*"},	{"slice", 1, 3, "*ii"},
-	{"print", 0, -1, "*"},	{"println", 0, -1, "*"}, {"printf", 1, -1, "*"},
-	{"json", 1, 1, "*"},	{"split", 2, 2, "ss"},	{"join", 2, 2, "*s"},
-	{"title", 1, 1, "s"},	{"lower", 1, 1, "s"},	{"upper", 1, 1, "s"},
-	{"pad", 3, 3, "sii"},	{"truncate", 2, 2, "si"}, {"html", 1, 1, "*"},
+	{"and", 1, -1, "*"},	 {"or", 1, -1, "*"},	   {"not", 1, 1, "*"},
+	{"eq", 2, -1, "*"},	 {"ne", 2, 2, "*"},	   {"lt", 2, 2, "*"},
+	{"le", 2, 2, "*"},	 {"gt", 2, 2, "*"},	   {"ge", 2, 2, "*"},
+	{"len", 1, 1, "*"},	 {"index", 1, -1, "*"},	   {"slice", 1, 3, "*ii"},
+	{"print", 0, -1, "*"},	 {"println", 0, -1, "*"},  {"printf", 1, -1, "*"},
+	{"json", 1, 1, "*"},	 {"split", 2, 2, "ss"},	   {"join", 2, 2, "*s"},
+	{"title", 1, 1, "s"},	 {"lower", 1, 1, "s"},	   {"upper", 1, 1, "s"},
+	{"pad", 3, 3, "sii"},	 {"truncate", 2, 2, "si"}, {"html", 1, 1, "*"},
 	{"urlquery", 1, 1, "*"},
 };
 

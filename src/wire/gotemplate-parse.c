@@ -136,8 +136,8 @@ static int take_string(struct parser *p, struct gt_arg *a)
 
 	for (;; p->pos++) {
 		if (p->pos >= p->end)
-			return FAIL(p, "unterminated %s", quote == '`' ? "raw quoted string"
-								       : "quoted string");
+			return FAIL(p, "unterminated %s",
+				    quote == '`' ? "raw quoted string" : "quoted string");
 		char c = p->text[p->pos];
 		if (c == quote)
 			break;
@@ -380,7 +380,8 @@ static int open_action(struct parser *p, size_t at, size_t *after)
 	p->end = i;
 	*after = i + 2;
 	/* trim markers need a blank beside them */
-	if (p->end - p->pos >= 2 && p->text[p->pos] == '-' && strchr(" \t\r\n", p->text[p->pos + 1]))
+	if (p->end - p->pos >= 2 && p->text[p->pos] == '-' &&
+	    strchr(" \t\r\n", p->text[p->pos + 1]))
 		p->pos++;
 	if (p->end - p->pos >= 2 && p->text[p->end - 1] == '-' &&
 	    strchr(" \t\r\n", p->text[p->end - 2]))
@@ -426,8 +427,9 @@ static int parse_else(struct parser *p, struct gt_node *node, size_t after)
 	p->pos = after;
 	if (parse_list(p, &node->otherwise, &stop) < 0)
 		return -1;
-	return stop == STOP_END ? 0 : FAIL(p, stop == STOP_EOF ? "unexpected EOF"
-							       : "unexpected {{else}}");
+	return stop == STOP_END
+		       ? 0
+		       : FAIL(p, stop == STOP_EOF ? "unexpected EOF" : "unexpected {{else}}");
 }
 
 static int parse_block(struct parser *p, struct gt_node *node, size_t after)

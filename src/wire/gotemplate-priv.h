@@ -15,7 +15,7 @@ enum gt_op {
 };
 
 enum gt_term {
-	TERM_VALUE,    /* constant */
+	TERM_VALUE, /* constant */
 	TERM_DOT,
 	TERM_FIELD,    /* .a.b on dot */
 	TERM_VARIABLE, /* $x.a.b */
@@ -26,12 +26,12 @@ enum gt_term {
 struct gt_arg {
 	enum gt_term term;
 	struct gt_value value;
-	const char *name;	  /* variable, function */
-	const char **fields;	  /* path behind it */
+	const char *name;    /* variable, function */
+	const char **fields; /* path behind it */
 	size_t nfields;
-	struct gt_pipe *sub;	  /* TERM_CHAIN */
-	const char *source;	  /* text for messages */
-	size_t at;		  /* offset in the template */
+	struct gt_pipe *sub; /* TERM_CHAIN */
+	const char *source;  /* text for messages */
+	size_t at;	     /* offset in the template */
 };
 
 struct gt_command {

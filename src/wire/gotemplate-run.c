@@ -6,18 +6,39 @@
 
 #include "base/banned.h"
 
-static int fail_at(struct gt_run *r, const struct gt_arg *a)
+static int fail_text(struct gt_run *r, size_t at, const char *source)
 {
 	int line = 1;
-	size_t column = a->at;
+	size_t column = at;
 
-	for (size_t i = 0; i < a->at; i++) {
+	for (size_t i = 0; i < at; i++) {
 		if (r->t->text[i] == '\n') {
 			line++;
-			column = a->at - i - 1;
+			column = at - i - 1;
 		}
 	}
-	return err_wrap(r->e, "template: :%d:%zu: executing \"\" at <%s>", line, column, a->source);
+	return err_wrap(r->e, "template: :%d:%zu: executing \"\" at <%s>", line, column, source);
+}
+
+/* Go counts a chain of fields from its second part on. */
+static int fail_at(struct gt_run *r, const struct gt_arg *a)
+{
+	size_t at = a->at;
+
+	if (a->term == TERM_FIELD && a->nfields > 1)
+		at += 1 + strlen(a->fields[0]);
+	else if (a->term == TERM_VARIABLE && a->nfields)
+		at += strlen(a->name);
+	return fail_text(r, at, a->source);
+}
+
+static int fail_command(struct gt_run *r, const struct gt_command *c)
+{
+	AUTO_BUF struct buf text = BUF_INIT(1U << 20);
+
+	for (size_t i = 0; i < c->nargs; i++)
+		buf_addf(&text, "%s%s", i ? " " : "", c->args[i].source);
+	return fail_text(r, c->args[0].at, buf_text(&text));
 }
 
 static bool looks_like_map(struct gt_run *r, const char *parent)
@@ -75,8 +96,8 @@ static int walk_fields(struct gt_run *r, const struct gt_arg *a, struct gt_value
 			if (v.kind == GT_NIL) {
 				if (r->o->missing == GT_MISSING_NO_VALUE)
 					return *ret = v, 0;
-				err_set(r->e, ERR_INVALID,
-					"nil pointer evaluating interface {}.%s", name);
+				err_set(r->e, ERR_INVALID, "nil pointer evaluating interface {}.%s",
+					name);
 				return fail_at(r, a);
 			}
 			err_set(r->e, ERR_INVALID, "can't evaluate field %s in type %s", name,
@@ -88,7 +109,8 @@ static int walk_fields(struct gt_run *r, const struct gt_arg *a, struct gt_value
 			return fail_at(r, a);
 		}
 		bool at_top = v.j == r->top.j;
-		struct json *child = json_get(v.j, name);
+		struct json *child = r->o->any_case ? json_get_icase(v.j, name)
+						    : json_get(v.j, name);
 		if (!child && !has_key(v.j, name))
 			return missing(r, a, name, parent, at_top, ret);
 		v = gt_from_json(child);
@@ -169,7 +191,7 @@ static int call_function(struct gt_run *r, const struct gt_command *c, struct gt
 	if (piped)
 		args[n++] = *piped;
 	if (gt_call(r, name, args, n, ret, r->e) < 0)
-		return fail_at(r, &c->args[0]);
+		return fail_command(r, c);
 	return 0;
 }
 
@@ -301,8 +323,7 @@ static int run_range(struct gt_run *r, const struct gt_node *node, struct gt_val
 		json_each(list.j, collect_key, &k);
 		qsort(k.v, k.n, sizeof *k.v, by_text);
 		for (size_t i = 0; i < k.n; i++)
-			range_one(&g,
-				  (struct gt_value){.kind = GT_STRING, .s = str_of(k.v[i])},
+			range_one(&g, (struct gt_value){.kind = GT_STRING, .s = str_of(k.v[i])},
 				  gt_from_json(json_get(list.j, k.v[i])));
 		free(k.v);
 	} else if (list.kind == GT_JSON) {
@@ -333,9 +354,8 @@ static int run_branch(struct gt_run *r, const struct gt_node *node, struct gt_va
 	for (size_t i = 0; rc == 0 && i < node->pipe->ndecl; i++)
 		rc = set_variable(r, node->pipe->decl[i], v, node->pipe->assign);
 	if (rc == 0)
-		rc = gt_truth(&v)
-			     ? run_list(r, node->body, node->op == OP_WITH ? v : dot)
-			     : run_list(r, node->otherwise, dot);
+		rc = gt_truth(&v) ? run_list(r, node->body, node->op == OP_WITH ? v : dot)
+				  : run_list(r, node->otherwise, dot);
 	r->nvars = nvars;
 	return rc;
 }

@@ -19,9 +19,9 @@ struct gt_value {
 	bool b;
 	int64_t i;
 	double f;
-	struct str s;		/* GT_STRING; lives as long as the run */
-	const struct json *j;	/* GT_JSON: array, object */
-	const char *null_text;	/* GT_NIL: what printing gives; NULL: "<no value>" */
+	struct str s;	       /* GT_STRING; lives as long as the run */
+	const struct json *j;  /* GT_JSON: array, object */
+	const char *null_text; /* GT_NIL: what printing gives; NULL: "<no value>" */
 };
 
 enum gt_missing {
@@ -33,6 +33,7 @@ enum gt_missing {
 struct gt_options {
 	enum gt_missing missing;
 	const char *type_name;
+	bool any_case;	/* fields match without regard to case */
 	bool html_json; /* the json function escapes < > & */
 	/* Maps whose keys are free (labels): a missing key is no error below these names. */
 	bool (*is_free_map)(const char *name);
