@@ -63,14 +63,17 @@ void container_fail_hooks(struct container *c, const struct err *e)
 
 void wait_notify(struct container *c, bool removed)
 {
-	const char *text = c->st.error ? c->st.error : "";
 	int64_t code = c->st.exit_code;
 
+	/*
+	 * No error text here, even when the start failed: the start call has reported it already, and
+	 * Docker's command line would print it a second time.
+	 */
 	LIST_FOR_EACH (it, &c->waits) {
 		struct engine_wait *w = LIST_ENTRY(it, struct engine_wait, link);
 
 		if (!w->removed || removed)
-			wait_finish(w, code, text, NULL);
+			wait_finish(w, code, "", NULL);
 	}
 }
 
