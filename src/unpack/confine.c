@@ -24,6 +24,12 @@
 
 #define MEMORY_MAX (512ull << 20) /* RLIMIT_DATA: a zstd window of 128 MiB fits */
 
+#ifdef __SANITIZE_ADDRESS__ /* its shadow memory counts as data */
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE /* headers before 6.2 */
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
 #endif
@@ -33,9 +39,10 @@ static int set_limits(struct err *e)
 {
 	const struct rlimit none = {0, 0}, files = {1024, 1024}, data = {MEMORY_MAX, MEMORY_MAX};
 
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0 ||
-	    setrlimit(RLIMIT_DATA, &data) < 0)
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
 		return err_sys(e, -errno, "set resource limits");
+	if (!SANITIZED && setrlimit(RLIMIT_DATA, &data) < 0)
+		return err_sys(e, -errno, "set the memory limit");
 	return 0;
 }
 
