@@ -37,7 +37,7 @@ extern char **environ;
  * target: first everything moves above all targets, then down to its place (dup3 clears
  * close-on-exec there).
  */
-static int place_fds(const struct child_args *a)
+__attribute__((no_sanitize_address)) static int place_fds(const struct child_args *a)
 {
 	const struct spawn *s = a->s;
 	int moved[FD_LIMIT];
@@ -77,7 +77,8 @@ static int place_fds(const struct child_args *a)
 	return 0;
 }
 
-static int child_main(void *arg)
+/* Not instrumented: its stack ends by exec, so marks on it would stay in our shadow memory. */
+__attribute__((no_sanitize_address)) static int child_main(void *arg)
 {
 	struct child_args *a = arg;
 	const struct spawn *s = a->s;
