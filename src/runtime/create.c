@@ -307,6 +307,7 @@ int runtime_create(const struct runtime_create *req, struct runtime_container *r
 		.process = req->config->process,
 		.console = FD_NONE,
 		.preserve_fds = req->preserve_fds,
+		.die_with_caller = req->die_with_caller,
 		.init_argv0 = req->init_path && *req->init_path ? "/sbin/docker-init" : NULL};
 	memcpy(s.launch.stdio, req->stdio, sizeof(s.launch.stdio));
 	c.cgroup_path = cgroup_path_of(req);

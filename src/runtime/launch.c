@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -314,6 +315,18 @@ static int enter_cwd(const struct launch *l, struct err *e)
 	return 0;
 }
 
+/* After the last change of identity: that would clear it. The caller may have died a moment before. */
+static int die_with_caller(const struct launch *l, struct err *e)
+{
+	char c;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_sys(e, -errno, "set the parent-death signal");
+	if (recv(l->sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		return err_set(e, ERR_CANCELLED, "the caller has died");
+	return 0;
+}
+
 int launch_exec(struct launch *l, struct err *e)
 {
 	const struct oci_process *p = l->process;
@@ -353,6 +366,8 @@ int launch_exec(struct launch *l, struct err *e)
 	for (int fd = 3; fd < 3 + l->preserve_fds; fd++)
 		fcntl(fd, F_SETFD, 0);
 	reset_signals();
+	if (l->die_with_caller && die_with_caller(l, e) < 0)
+		return -1;
 	/*
 	 * Installing a filter needs CAP_SYS_ADMIN or no_new_privs. With the latter it is the very
 	 * last step; else it comes while the capability (kept over setresuid) is still there, and

@@ -36,6 +36,7 @@ struct launch {
 	bool have_caps;
 	int stdio[3];
 	int preserve_fds;
+	bool die_with_caller;
 	int sock;		/* channel to the parent */
 	int console;		/* slave, FD_NONE without terminal */
 	const char *init_argv0; /* "/sbin/docker-init" or NULL */

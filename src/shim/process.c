@@ -124,7 +124,7 @@ static int container_run(struct shim *s, const struct shim_request *r, struct en
 	struct shim_config cfg;
 	struct oci_config oci;
 	struct runtime_rootfs overlay;
-	struct runtime_create req = {.id = s->id, .config = &oci, .bundle_fd = s->dir_fd};
+	struct runtime_create req = RUNTIME_CREATE_INIT;
 
 	if (state_load(s, &cfg, a, e) < 0 || config_load(s, &oci, a, e) < 0)
 		return -1;
@@ -144,6 +144,10 @@ static int container_run(struct shim *s, const struct shim_request *r, struct en
 		};
 		req.overlay = &overlay;
 	}
+	req.id = s->id;
+	req.config = &oci;
+	req.bundle_fd = s->dir_fd;
+	req.die_with_caller = true;
 	memcpy(req.stdio, x->fd, sizeof req.stdio);
 	req.seccomp_profile = cfg.seccomp.profile;
 	req.seccomp_cache_dir = cfg.seccomp.cache_dir;
