@@ -91,7 +91,7 @@ int engine_container_wait(struct engine *g, struct container *c, const char *con
 		return err_set(e, ERR_INVALID, "invalid condition: \"%s\"", condition);
 	*ret_wait = NULL;
 	if (!removed && !next && !c->st.running && !c->starting && !c->st.restarting) {
-		cb(ud, c->st.exit_code, c->st.error ? c->st.error : "", NULL);
+		cb(ud, c->st.exit_code, "", NULL);
 		return 0;
 	}
 	w = NEW(struct engine_wait);
