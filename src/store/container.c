@@ -158,7 +158,7 @@ int store_container_rename(struct store *s, const char *id, const char *name, st
 	return must_change(n, id, e);
 }
 
-int store_container_delete(struct store *s, const char *id, struct err *e)
+static int delete_rows(struct store *s, const char *id, struct err *e)
 {
 	int n = 0;
 
@@ -169,9 +169,18 @@ int store_container_delete(struct store *s, const char *id, struct err *e)
 		tx_rollback(s);
 		return -1;
 	}
-	if (tx_commit(s, e) < 0 || must_change(n, id, e) < 0)
-		return -1;
-	return trash_move(s, s->containers_fd, id, e);
+	return tx_commit(s, e) < 0 ? -1 : must_change(n, id, e);
+}
+
+int store_container_delete(struct store *s, const char *id, struct err *e)
+{
+	int rc = delete_rows(s, id, e);
+
+	if (rc < 0 && store_release_reserve(s, e)) {
+		err_clear(e);
+		rc = delete_rows(s, id, e);
+	}
+	return rc < 0 ? -1 : trash_move(s, s->containers_fd, id, e);
 }
 
 static int find_by(struct store *s, const char *sql, const char *a, const char *b,

@@ -10,6 +10,7 @@
  */
 #include "store/store-priv.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 
@@ -179,6 +180,8 @@ int db_step(struct store *s, sqlite3_stmt *st, struct err *e)
 		(void)err_set(e, ERR_CONFLICT, "already exists");
 	else
 		(void)db_fail(s, e, "step");
+	if (rc == SQLITE_FULL)
+		e->sys = ENOSPC;
 	sqlite3_reset(st);
 	return -1;
 }

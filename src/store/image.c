@@ -337,6 +337,18 @@ static int delete_rows(struct store *s, const struct store_image *img, struct id
 	return rc ? rc : gc_dead_layers(s, &own, dead, freed, fn, ud, e);
 }
 
+static int delete_image(struct store *s, const struct store_image *img, struct id_list *dead,
+			uint64_t *freed, store_digest_fn fn, void *ud, struct err *e)
+{
+	if (tx_begin(s, true, e) < 0)
+		return -1;
+	if (delete_rows(s, img, dead, freed, fn, ud, e) < 0) {
+		tx_rollback(s);
+		return -1;
+	}
+	return tx_commit(s, e);
+}
+
 int store_image_delete(struct store *s, const struct digest *id, store_digest_fn fn, void *ud,
 		       uint64_t *ret_freed, struct err *e)
 {
@@ -345,13 +357,15 @@ int store_image_delete(struct store *s, const struct digest *id, store_digest_fn
 	uint64_t freed = 0;
 	int rc;
 
-	if (store_image_get(s, id, &img, e) < 0 || tx_begin(s, true, e) < 0)
+	if (store_image_get(s, id, &img, e) < 0)
 		return -1;
-	rc = delete_rows(s, img, &dead, &freed, fn, ud, e);
-	if (rc < 0)
-		tx_rollback(s);
-	else
-		rc = tx_commit(s, e);
+	rc = delete_image(s, img, &dead, &freed, fn, ud, e);
+	if (rc < 0 && store_release_reserve(s, e)) {
+		err_clear(e);
+		dead.n = 0;
+		freed = 0;
+		rc = delete_image(s, img, &dead, &freed, fn, ud, e);
+	}
 	if (rc == 0)
 		rc = gc_trash_layers(s, &dead, e);
 	for (size_t i = 0; rc == 0 && i < img->nblobs; i++)

@@ -26,6 +26,7 @@ struct store {
 	struct map *ingests; /* digests being downloaded by this process */
 	struct list leases;
 	struct store_repair repair;
+	bool reserve;    /* DATA/reserve exists: space for the commits that free space */
 	unsigned serial; /* for names of temporary things */
 };
 
@@ -58,6 +59,8 @@ void tx_rollback(struct store *s);
 /* ---- store.c ---- */
 /* Move dir_fd/name into the trash; absent is fine. */
 int trash_move(struct store *s, int dir_fd, const char *name, struct err *e);
+/* Something failed for want of space: give the reserve away. True: it was there, the caller tries once more. */
+bool store_release_reserve(struct store *s, const struct err *e);
 void store_unique(struct store *s, const char *prefix, char *ret, size_t n);
 bool store_is_hex(const char *s, size_t min, size_t max);
 

@@ -15,6 +15,8 @@
 
 #include "base/banned.h"
 
+#define RESERVE_SIZE (256 * 1024)
+
 /* Open file description locks vanish with the process, however it ends. */
 static int take_lock(struct store *s, const char *run_dir, struct err *e)
 {
@@ -56,6 +58,25 @@ static int open_folder(struct store *s, const char *name, mode_t mode, int *ret_
 	return 0;
 }
 
+/* On a full disk even removing things needs a few pages in the log of the database. */
+static void make_reserve(struct store *s)
+{
+	int fd = openat(s->data_fd, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	s->reserve = fd >= 0 && posix_fallocate(fd, 0, RESERVE_SIZE) == 0;
+	fd_close(&fd);
+	if (!s->reserve)
+		(void)unlinkat(s->data_fd, "reserve", 0);
+}
+
+bool store_release_reserve(struct store *s, const struct err *e)
+{
+	bool had = s->reserve && e->sys == ENOSPC && unlinkat(s->data_fd, "reserve", 0) == 0;
+
+	s->reserve = s->reserve && !had;
+	return had;
+}
+
 static int open_folders(struct store *s, struct err *e)
 {
 	int rc = fs_open_dir(s->data);
@@ -71,6 +92,7 @@ static int open_folders(struct store *s, struct err *e)
 	    open_folder(s, "ingest", 0700, &s->ingest_fd, NULL, e) < 0 ||
 	    open_folder(s, "trash", 0700, &s->trash_fd, NULL, e) < 0)
 		return -1;
+	make_reserve(s);
 	return 0;
 }
 

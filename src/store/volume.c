@@ -166,7 +166,7 @@ int store_volume_create(struct store *s, const struct store_volume *in, struct s
 	return 0;
 }
 
-int store_volume_remove(struct store *s, const char *name, struct err *e)
+static int remove_volume(struct store *s, const char *name, struct err *e)
 {
 	int n = 0;
 
@@ -185,6 +185,17 @@ int store_volume_remove(struct store *s, const char *name, struct err *e)
 	if (tx_commit(s, e) < 0)
 		return -1;
 	return n > 0 ? 0 : err_set(e, ERR_NOT_FOUND, "get %s: no such volume", name);
+}
+
+int store_volume_remove(struct store *s, const char *name, struct err *e)
+{
+	int rc = remove_volume(s, name, e);
+
+	if (rc < 0 && store_release_reserve(s, e)) {
+		err_clear(e);
+		rc = remove_volume(s, name, e);
+	}
+	return rc;
 }
 
 int store_volume_each(struct store *s, store_volume_fn fn, void *ud, struct err *e)
