@@ -32,6 +32,9 @@ static void create(struct api_request *r)
 	    container_create_decode(j, &body, r->arena, &e) < 0 ||
 	    engine_container_create(r->engine, api_query(r, "name"), api_query(r, "platform"),
 				    &body, r->arena, &made, &e) < 0) {
+		/* Clients take 404 for a missing image and pull it. */
+		if (e.kind == ERR_NOT_FOUND && !str_starts(e.text, "No such image"))
+			e.kind = ERR_INVALID;
 		api_reply_error(r, &e);
 		return;
 	}
@@ -145,15 +148,18 @@ static void restart(struct api_request *r)
 static void kill_container(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = engine_container_get(r->engine, r->params[0], &e);
 
-	if (!c)
+	if (!c) {
+		err_wrap(&e, "cannot kill container: %s", r->params[0]);
+		api_reply_error(r, &e);
 		return;
+	}
 	api_hold(r);
-	api_settle(
-		r,
-		engine_container_kill(r->engine, c, api_query(r, "signal"), api_done_empty, r, &e),
-		&e);
+	int rc = engine_container_kill(r->engine, c, api_query(r, "signal"), api_done_empty, r, &e);
+	if (rc < 0 && !str_starts(e.text, "cannot kill container"))
+		err_wrap(&e, "cannot kill container: %s", r->params[0]);
+	api_settle(r, rc, &e);
 }
 
 static void pause_container(struct api_request *r)

@@ -376,6 +376,42 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* Files that exist in the upper layer only to be mounted over; Docker keeps them in a layer below.
+ */
+static bool is_mountpoint(const char *path, const struct stat *st)
+{
+	static const char *const paths[] = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
+					    "/etc/mtab",     "/dev",	   "/proc",
+					    "/sys",	     "/.dockerenv"};
+
+	if (!S_ISLNK(st->st_mode) && !S_ISDIR(st->st_mode) && st->st_size > 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		if (strcmp(path, paths[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A directory of the image that was copied up only to hold mount points. */
+static bool only_mountpoints(const char *dir, const char *rel)
+{
+	struct dirent **list = NULL;
+	int n = scandir(dir, &list, NULL, by_name);
+	bool only = n > 2;
+
+	for (int i = 0; i < n; i++) {
+		AUTO_FREE struct dirent *ent = list[i];
+		AUTO_FREE char *path = xasprintf("%s/%s", rel, ent->d_name);
+		AUTO_FREE char *full = xasprintf("%s/%s", dir, ent->d_name);
+		struct stat st;
+
+		if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
+			only &= lstat(full, &st) == 0 && is_mountpoint(path, &st);
+	}
+	free(list);
+	return only;
+}
+
 static void walk_changes(struct changes *ch, const char *upper, const char *rel, int depth)
 {
 	AUTO_FREE char *dir = xasprintf("%s%s", upper, rel);
@@ -398,6 +434,9 @@ static void walk_changes(struct changes *ch, const char *upper, const char *rel,
 			change_add(ch, path, 2);
 			continue;
 		}
+		if (is_mountpoint(path, &st) ||
+		    (S_ISDIR(st.st_mode) && only_mountpoints(full, path)))
+			continue;
 		change_add(ch, path, in_layers(ch, path) ? 0 : 1);
 		if (S_ISDIR(st.st_mode))
 			walk_changes(ch, upper, path, depth + 1);

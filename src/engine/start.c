@@ -336,6 +336,11 @@ static void start_answered(struct container *c, void *ud, const struct shim_mess
 	if (e) {
 		struct err wrapped = *e;
 
+		if (str_starts(e->text, "unable to find user ") ||
+		    str_starts(e->text, "unable to find group ")) {
+			start_failed(c, &wrapped);
+			return;
+		}
 		err_set(&wrapped, e->kind,
 			"failed to create task for container: failed to create shim task: OCI "
 			"runtime create failed: %.1500s: "
