@@ -34,7 +34,7 @@ def layered():
     three = Tar()
     three.dir('x')
     three.file('x/orig', 'linked', mode=0o4755)
-    three.hard('x/hard', 'x/orig')
+    three.hard('x/hard', 'x/orig', mode=0o4755)
     three.link('x/sym', '../keep/b').link('x/abs', '/keep/b').link('x/dangling', '/nowhere')
     three.fifo('x/fifo', mode=0o622)
     three.char('x/null', 1, 3, mode=0o666)
