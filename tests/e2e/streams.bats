@@ -76,7 +76,7 @@ teardown_file() { stop_engine; }
 		send "stty size; tty\r"
 		expect "33 77"
 		expect "/dev/pts/0"
-		send "echo term=\$TERM\r"
+		send "echo term=\\\$TERM\r"
 		expect "term=xterm"
 		send "exit 9\r"
 		expect eof
