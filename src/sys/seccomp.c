@@ -28,11 +28,12 @@
 
 #include "base/banned.h"
 
-#define MAGIC	     "coracle-bpf 2\n"
-#define INSNS_MAX    32768
-#define PROFILE_MAX  (4U << 20)
-#define NR_LIB_KNOWS 450 /* set_mempolicy_home_node: from here on numbers are the same everywhere  \
-			  */
+#define MAGIC	    "coracle-bpf 2\n"
+#define INSNS_MAX   32768
+#define PROFILE_MAX (4U << 20)
+#define NR_LIB_KNOWS                                                                               \
+	450 /* set_mempolicy_home_node: from here on numbers are the same everywhere               \
+	     */
 
 /* Calls newer than libseccomp 2.5.4; numbers are common to all architectures. */
 static const struct {
@@ -183,15 +184,19 @@ static bool rule_applies(const struct build *b, const struct json *rule)
 static int add_call(struct build *b, const char *name, uint32_t action,
 		    const struct scmp_arg_cmp *args, unsigned nargs, bool same_arg)
 {
-	int rc = 0, nr = seccomp_syscall_resolve_name(name);
+	int rc = 0, nr;
 
-	if (nr == __NR_SCMP_ERROR) {
-		for (size_t i = 0; i < ARRAY_SIZE(new_calls); i++)
-			if (strcmp(new_calls[i].name, name) == 0 && nargs == 0 &&
-			    b->new_action[i] == b->default_action)
+	/* our table goes first, also for calls a patched library has learned; the prologue decides
+	 * without arguments */
+	for (size_t i = 0; i < ARRAY_SIZE(new_calls); i++)
+		if (strcmp(new_calls[i].name, name) == 0) {
+			if (nargs == 0 && b->new_action[i] == b->default_action)
 				b->new_action[i] = action;
-		return 0; /* a name of no kernel we know cannot be called by its number either */
-	}
+			return 0;
+		}
+	nr = seccomp_syscall_resolve_name(name);
+	if (nr == __NR_SCMP_ERROR)
+		return 0; /* a call of no kernel we know: above the table, so ENOSYS */
 	/* the same argument twice means "or" in these profiles: one rule each */
 	if (same_arg) {
 		for (unsigned i = 0; i < nargs && rc >= 0; i++)
@@ -306,11 +311,9 @@ static unsigned parse_flags(const struct json *doc)
  */
 static size_t prologue(const struct build *b, struct sock_filter *f)
 {
-	size_t n = 0, total = 4 + 2 * ARRAY_SIZE(new_calls);
 	bool deny = b->default_action != SCMP_ACT_ALLOW && b->default_action != SCMP_ACT_LOG;
+	size_t n = 0, total = 3 + 2 * ARRAY_SIZE(new_calls) + (deny ? 1 : 0);
 
-	if (!deny)
-		return 0;
 	f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 					      offsetof(struct seccomp_data, nr));
 	f[n] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, NR_LIB_KNOWS, 0,
@@ -324,7 +327,8 @@ static size_t prologue(const struct build *b, struct sock_filter *f)
 						      1);
 		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, b->new_action[i]);
 	}
-	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	if (deny)
+		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
 	return n;
 }
 
