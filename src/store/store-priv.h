@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the store: the database handle with its statement cache, the folders' descriptors, leases, the trash. */
+/* Inside of the store: the database handle with its statement cache, the folders' descriptors,
+ * leases, the trash. */
 #pragma once
 
 #include "base/buf.h"
@@ -20,13 +21,13 @@ struct stmt_slot {
 struct store {
 	sqlite3 *db;
 	struct stmt_slot stmts[STMT_SLOTS];
-	bool in_tx;   /* store_begin() */
+	bool in_tx; /* store_begin() */
 	char *data, *layers, *containers, *volumes;
 	int data_fd, layers_fd, containers_fd, volumes_fd, blobs_fd, ingest_fd, trash_fd, lock_fd;
 	struct map *ingests; /* digests being downloaded by this process */
 	struct list leases;
 	struct store_repair repair;
-	bool reserve;    /* DATA/reserve exists: space for the commits that free space */
+	bool reserve;	 /* DATA/reserve exists: space for the commits that free space */
 	unsigned serial; /* for names of temporary things */
 };
 
@@ -41,17 +42,20 @@ bool lease_holds_chain(const struct store *s, const char *chain);
 int db_open(struct store *s, struct err *e);
 void db_close(struct store *s);
 int db_fail(struct store *s, struct err *e, const char *what);
-/* A cached statement, reset, with values bound: 's' const char * (NULL is NULL), 'i' int64_t. NULL on failure. */
+/* A cached statement, reset, with values bound: 's' const char * (NULL is NULL), 'i' int64_t. NULL
+ * on failure. */
 sqlite3_stmt *db_bind(struct store *s, struct err *e, const char *sql, const char *types, ...);
 /* The same, run to its end. *ret_changes (NULL allowed): rows changed. */
-int db_run(struct store *s, int *ret_changes, struct err *e, const char *sql, const char *types, ...);
+int db_run(struct store *s, int *ret_changes, struct err *e, const char *sql, const char *types,
+	   ...);
 /* 1: a row, 0: the end (statement reset), -1. */
 int db_step(struct store *s, sqlite3_stmt *st, struct err *e);
 void db_reset(sqlite3_stmt **st);
 #define AUTO_STMT CLEANUP(db_reset)
 const char *db_text(sqlite3_stmt *st, int col); /* "" for NULL */
 
-/* A transaction; durable: the commit reaches the disk before it returns. Inside store_begin() both do nothing. */
+/* A transaction; durable: the commit reaches the disk before it returns. Inside store_begin() both
+ * do nothing. */
 int tx_begin(struct store *s, bool durable, struct err *e);
 int tx_commit(struct store *s, struct err *e);
 void tx_rollback(struct store *s);
@@ -59,7 +63,8 @@ void tx_rollback(struct store *s);
 /* ---- store.c ---- */
 /* Move dir_fd/name into the trash; absent is fine. */
 int trash_move(struct store *s, int dir_fd, const char *name, struct err *e);
-/* Something failed for want of space: give the reserve away. True: it was there, the caller tries once more. */
+/* Something failed for want of space: give the reserve away. True: it was there, the caller tries
+ * once more. */
 bool store_release_reserve(struct store *s, const struct err *e);
 void store_unique(struct store *s, const char *prefix, char *ret, size_t n);
 bool store_is_hex(const char *s, size_t min, size_t max);
@@ -68,13 +73,14 @@ bool store_is_hex(const char *s, size_t min, size_t max);
 int store_repair_all(struct store *s, struct err *e);
 
 /* ---- gc.c ---- */
-/* Layers nothing needs, only those of `only` (ids, NULL: any): rows deleted inside the caller's transaction, ids appended to *dead. */
+/* Layers nothing needs, only those of `only` (ids, NULL: any): rows deleted inside the caller's
+ * transaction, ids appended to *dead. */
 struct id_list {
 	int64_t *v;
 	size_t n, cap;
 };
 void id_list_add(struct id_list *l, int64_t id);
-int gc_dead_layers(struct store *s, const struct id_list *only, struct id_list *dead, uint64_t *freed,
-		   store_digest_fn fn, void *ud, struct err *e);
+int gc_dead_layers(struct store *s, const struct id_list *only, struct id_list *dead,
+		   uint64_t *freed, store_digest_fn fn, void *ud, struct err *e);
 int gc_trash_layers(struct store *s, const struct id_list *dead, struct err *e);
 int gc_blob(struct store *s, const char *hex, uint64_t *freed, struct err *e);

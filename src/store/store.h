@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store: blobs, layers, images, containers' rows and snapshots, volumes; the only writer of state.db and of DIR/data.
- * It is not the runtime: it mounts nothing and starts nothing. Names of images are full canonical strings here
+ * The store: blobs, layers, images, containers' rows and snapshots, volumes; the only writer of
+ * state.db and of DIR/data. It is not the runtime: it mounts nothing and starts nothing. Names of
+ * images are full canonical strings here
  * ("docker.io/library/alpine:3.20"); familiar names are the image module's business.
  *
- * Threads: one thread (the engine's loop) uses a `struct store`. Functions marked "any thread" take no store.
- * Durability: state.db is WAL with synchronous=NORMAL (a power cut may lose the newest container rows, never the
- * consistency); transactions about layers, images and volumes are synchronous=FULL. Files become visible by rename after
- * fsync, before the row that names them; store_open() removes what has no row and drops rows that have no files.
- * Errors: ERR_NOT_FOUND, ERR_CONFLICT, ERR_INVALID as documented; ERR_SYSTEM for disk and database trouble.
+ * Threads: one thread (the engine's loop) uses a `struct store`. Functions marked "any thread" take
+ * no store.
+ *
+ * Durability: state.db is WAL with synchronous=NORMAL (a power cut may lose the newest
+ * container rows, never the consistency); transactions about layers, images and volumes are
+ * synchronous=FULL. Files become visible by rename after fsync, before the row that names them;
+ * store_open() removes what has no row and drops rows that have no files.
+ *
+ * Errors: ERR_NOT_FOUND,
+ * ERR_CONFLICT, ERR_INVALID as documented; ERR_SYSTEM for disk and database trouble.
  */
 #pragma once
 
@@ -28,20 +34,21 @@ struct store;
 
 /* What the last store_open() had to repair. */
 struct store_repair {
-	unsigned layers_orphan;    /* directories without row, moved to the trash */
-	unsigned layers_lost;      /* rows whose directory is gone; images using them were dropped too */
+	unsigned layers_orphan; /* directories without row, moved to the trash */
+	unsigned layers_lost; /* rows whose directory is gone; images using them were dropped too */
 	unsigned images_lost;
 	unsigned containers_orphan; /* directories without row */
 	unsigned containers_half;   /* rows without directory: removed */
 	unsigned volumes_orphan;    /* directories without row: adopted as volumes, never deleted */
-	unsigned volumes_lost;      /* rows without directory: directory made again (empty) */
-	unsigned ingest_stale;      /* staged members and unknown files; resumable partial blobs stay */
-	unsigned blobs_lost;        /* files in blobs/ with an impossible name or zero length */
+	unsigned volumes_lost;	    /* rows without directory: directory made again (empty) */
+	unsigned ingest_stale; /* staged members and unknown files; resumable partial blobs stay */
+	unsigned blobs_lost;   /* files in blobs/ with an impossible name or zero length */
 };
 
 /*
- * Open (create when absent) the store. data_dir gets state.db and folders, run_dir gets engine.lock. A second opener gets
- * ERR_CONFLICT "another engine (pid N) uses DIR". Repairs before it returns. Blocking.
+ * Open (create when absent) the store. data_dir gets state.db and folders, run_dir gets
+ * engine.lock. A second opener gets ERR_CONFLICT "another engine (pid N) uses DIR". Repairs before
+ * it returns. Blocking.
  */
 int store_open(const char *data_dir, const char *run_dir, struct store **ret, struct err *e);
 void store_close(struct store *s); /* NULL allowed; the trash keeps what is in it */
@@ -49,15 +56,16 @@ const struct store_repair *store_repair_report(const struct store *s);
 
 /* Borrowed, live as long as the store. Paths are absolute. */
 const char *store_data_dir(const struct store *s);
-const char *store_layers_dir(const struct store *s);     /* DATA/layers */
+const char *store_layers_dir(const struct store *s);	 /* DATA/layers */
 const char *store_containers_dir(const struct store *s); /* DATA/containers */
-const char *store_volumes_dir(const struct store *s);    /* DATA/volumes */
+const char *store_volumes_dir(const struct store *s);	 /* DATA/volumes */
 
 /* ---- leases: what a running job needs, so that garbage collection leaves it alone ---- */
 struct store_lease; /* in memory only; take one per pull/load/build */
 struct store_lease *store_lease_new(struct store *s);
 void store_lease_blob(struct store_lease *l, const struct digest *blob);
-void store_lease_layer(struct store_lease *l, const struct digest *chain); /* parents are held with it */
+/* parents are held with it */
+void store_lease_layer(struct store_lease *l, const struct digest *chain);
 void store_lease_free(struct store_lease *l);
 DEFINE_AUTO(store_lease);
 
@@ -72,75 +80,86 @@ int store_blob_read(struct store *s, const struct digest *d, struct buf *out, st
 int store_blob_put(struct store *s, const void *p, size_t n, struct digest *ret, struct err *e);
 
 /*
- * Partial blob of a download: data/ingest/HEX.partial opened read-write, *ret_have bytes are already in it (not verified:
- * give the fd and the number to coracle-unpack as --blob-fd and --blob-have; it hashes them first). The fd is the caller's.
- * ERR_CONFLICT while another ingest of the same digest is open in this process (until commit, close or abort).
+ * Partial blob of a download: data/ingest/HEX.partial opened read-write, *ret_have bytes are
+ * already in it (not verified: give the fd and the number to coracle-unpack as --blob-fd and
+ * --blob-have; it hashes them first). The fd is the caller's. ERR_CONFLICT while another ingest of
+ * the same digest is open in this process (until commit, close or abort).
  */
-int store_ingest_open(struct store *s, const struct digest *d, int *ret_fd, uint64_t *ret_have, struct err *e);
-/* The file is complete and its digest was checked: fsync, rename to blobs/. ERR_INVALID when the size differs. */
+int store_ingest_open(struct store *s, const struct digest *d, int *ret_fd, uint64_t *ret_have,
+		      struct err *e);
+/* The file is complete and its digest was checked: fsync, rename to blobs/. ERR_INVALID when the
+ * size differs. */
 int store_ingest_commit(struct store *s, const struct digest *d, uint64_t size, struct err *e);
-void store_ingest_close(struct store *s, const struct digest *d); /* give up for now; the bytes stay for a resume */
-void store_ingest_abort(struct store *s, const struct digest *d); /* throw the bytes away (wrong digest) */
+/* give up for now; the bytes stay for a resume */
+void store_ingest_close(struct store *s, const struct digest *d);
+/* throw the bytes away (wrong digest) */
+void store_ingest_abort(struct store *s, const struct digest *d);
 
 /*
- * Staged members of a docker-archive or oci-archive (coracle-unpack archive). The directory fd is borrowed; pass it as
- * --ingest-fd. A fresh prefix for file names comes from store_stage_prefix(); store_stage_drop() removes what is left.
+ * Staged members of a docker-archive or oci-archive (coracle-unpack archive). The directory fd is
+ * borrowed; pass it as
+ * --ingest-fd. A fresh prefix for file names comes from store_stage_prefix(); store_stage_drop()
+ * removes what is left.
  */
 int store_ingest_dir(const struct store *s);
 void store_stage_prefix(struct store *s, char ret[static 32]);
-int store_stage_commit(struct store *s, const char *file, const struct digest *d, uint64_t size, struct err *e);
+int store_stage_commit(struct store *s, const char *file, const struct digest *d, uint64_t size,
+		       struct err *e);
 void store_stage_drop(struct store *s, const char *prefix);
 
-/* ---- layers: data/layers/N/diff, an overlayfs lower directory; keyed by chain id (OCI image-spec) ---- */
+/* ---- layers: data/layers/N/diff, overlayfs lower directories; keyed by chain id ---- */
 
 struct store_layer {
-	int64_t id;            /* N */
-	int64_t parent;        /* its N, 0: none */
+	int64_t id;	/* N */
+	int64_t parent; /* its N, 0: none */
 	struct digest chain;
 	struct digest diff_id; /* sha256 of the uncompressed tar */
 	struct digest blob;    /* compressed blob it came from; unset when unknown */
-	uint64_t size;         /* bytes of file content (diffSize of the unpacker) */
+	uint64_t size;	       /* bytes of file content (contentSize of the unpacker) */
 	int64_t created;       /* ns */
 };
 
 /* chain id of diff_id on top of parent (NULL or unset: base layer). Any thread. */
 void store_chain_id(const struct digest *parent, const struct digest *diff_id, struct digest *ret);
 
-int store_layer_get(struct store *s, const struct digest *chain, struct store_layer *ret, struct err *e);
+int store_layer_get(struct store *s, const struct digest *chain, struct store_layer *ret,
+		    struct err *e);
 bool store_layer_has(struct store *s, const struct digest *chain);
 
 struct store_layer_tmp {
 	char name[48]; /* "tmp-..." in data/layers */
-	int fd;        /* of its diff directory, O_RDONLY|O_DIRECTORY; owned by this struct */
+	int fd;	       /* of its diff directory, O_RDONLY|O_DIRECTORY; owned by this struct */
 };
-#define STORE_LAYER_TMP_INIT ((struct store_layer_tmp){ .fd = FD_NONE })
+#define STORE_LAYER_TMP_INIT ((struct store_layer_tmp){.fd = FD_NONE})
 /* A new empty directory (root:root 0755) to unpack into. */
 int store_layer_begin(struct store *s, struct store_layer_tmp *ret, struct err *e);
 /*
- * The directory becomes the layer `chain`. parent: its chain id, NULL or unset for a base layer; must exist. blob may be NULL.
- * If the chain is already there (another pull won), tmp is dropped and the existing layer returned: success.
- * tmp is finished either way only on success; call store_layer_abort() on failure.
+ * The directory becomes the layer `chain`. parent: its chain id, NULL or unset for a base layer;
+ * must exist. blob may be NULL. If the chain is already there (another pull won), tmp is dropped
+ * and the existing layer returned: success. tmp is finished either way only on success; call
+ * store_layer_abort() on failure.
  */
 int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struct digest *parent,
 		       const struct digest *diff_id, const struct digest *blob, uint64_t size,
 		       struct store_layer *ret, struct err *e);
-void store_layer_abort(struct store *s, struct store_layer_tmp *tmp); /* moved to the trash; unset is fine */
+/* moved to the trash; unset is fine */
+void store_layer_abort(struct store *s, struct store_layer_tmp *tmp);
 
 /* ---- images: id = digest of the config blob ---- */
 
 struct store_image {
 	struct digest id;
-	struct digest manifest;     /* digest of the manifest; unset when loaded from an old docker-archive */
-	const char *config;         /* JSON text of the image config, as received */
-	struct digest *layers;      /* chain ids, base first */
+	struct digest manifest; /* unset when loaded from an old docker-archive */
+	const char *config;	/* JSON text of the image config, as received */
+	struct digest *layers;	/* chain ids, base first */
 	size_t nlayers;
-	struct digest *blobs;       /* everything in blobs/ this image keeps alive: config, manifest, layers */
+	struct digest *blobs; /* what it keeps in blobs/: config, manifest, layers */
 	size_t nblobs;
-	uint64_t size;              /* sum of the layers' content; filled by the store */
-	int64_t stored;             /* ns: when it was put */
-	const char **tags;          /* "docker.io/library/alpine:3.20", sorted; filled by the store */
+	uint64_t size;	   /* sum of the layers' content; filled by the store */
+	int64_t stored;	   /* ns: when it was put */
+	const char **tags; /* "docker.io/library/alpine:3.20", sorted; filled by the store */
 	size_t ntags;
-	const char **digests;       /* "docker.io/library/alpine@sha256:..."; filled by the store */
+	const char **digests; /* "docker.io/library/alpine@sha256:..."; filled by the store */
 	size_t ndigests;
 };
 /* Structs returned by the store are one heap object with everything in it. */
@@ -148,96 +167,109 @@ void store_image_free(struct store_image *img);
 DEFINE_AUTO(store_image);
 
 /*
- * Insert (or refresh) an image; its layers must be committed. Uses id, manifest, config, layers, blobs. Durable when it
- * returns. Refs are set apart by store_ref_set().
+ * Insert (or refresh) an image; its layers must be committed. Uses id, manifest, config, layers,
+ * blobs. Durable when it returns. Refs are set apart by store_ref_set().
  */
 int store_image_put(struct store *s, const struct store_image *img, struct err *e);
-int store_image_get(struct store *s, const struct digest *id, struct store_image **ret, struct err *e);
+int store_image_get(struct store *s, const struct digest *id, struct store_image **ret,
+		    struct err *e);
 /*
- * Find an image: canonical (may be NULL) is tried as a ref first ("name:tag", or "name@digest" for digested references),
- * then text as "sha256:HEX", HEX or an id prefix. Ambiguous prefixes are ERR_INVALID
- * "Multiple IDs found with provided prefix: x"; nothing found is ERR_NOT_FOUND "No such image: <text>".
+ * Find an image: canonical (may be NULL) is tried as a ref first ("name:tag", or "name@digest" for
+ * digested references), then text as "sha256:HEX", HEX or an id prefix. Ambiguous prefixes are
+ * ERR_INVALID "Multiple IDs found with provided prefix: x"; nothing found is ERR_NOT_FOUND "No such
+ * image: <text>".
  */
-int store_image_resolve(struct store *s, const char *canonical, const char *text, struct digest *ret_id, struct err *e);
+int store_image_resolve(struct store *s, const char *canonical, const char *text,
+			struct digest *ret_id, struct err *e);
 typedef int (*store_image_fn)(const struct store_image *img, void *ud); /* non-zero stops */
 /* All images, newest first. The pointer lives during the call. */
 int store_image_each(struct store *s, store_image_fn fn, void *ud, struct err *e);
 size_t store_image_count(struct store *s);
 
-/* Refs. kind is seen from the text: with '@' it is a digest ref. Moving a tag from another image is fine. */
+/* Refs. kind is seen from the text: with '@' it is a digest ref. Moving a tag from another image is
+ * fine. */
 int store_ref_set(struct store *s, const char *ref, const struct digest *image, struct err *e);
 /* ERR_NOT_FOUND. *ret_image may be NULL. */
 int store_ref_del(struct store *s, const char *ref, struct digest *ret_image, struct err *e);
 int store_ref_get(struct store *s, const char *ref, struct digest *ret_image, struct err *e);
 
 /*
- * Delete the image and its refs, then every layer and blob nothing else needs (images, snapshots, leases): moved to the
- * trash. Whether containers use it is the engine's question (store_image_users). fn gets each deleted layer's chain id
- * (top first), NULL allowed; *ret_freed the bytes, NULL allowed.
+ * Delete the image and its refs, then every layer and blob nothing else needs (images, snapshots,
+ * leases): moved to the trash. Whether containers use it is the engine's question
+ * (store_image_users). fn gets each deleted layer's chain id (top first), NULL allowed; *ret_freed
+ * the bytes, NULL allowed.
  */
 typedef void (*store_digest_fn)(const struct digest *d, void *ud);
-int store_image_delete(struct store *s, const struct digest *id, store_digest_fn fn, void *ud, uint64_t *ret_freed,
-		       struct err *e);
+int store_image_delete(struct store *s, const struct digest *id, store_digest_fn fn, void *ud,
+		       uint64_t *ret_freed, struct err *e);
 /* Containers made from the image: number, and the id of one of them. */
-size_t store_image_users(struct store *s, const struct digest *id, char ret_one[static STORE_ID_LEN + 1]);
+size_t store_image_users(struct store *s, const struct digest *id,
+			 char ret_one[static STORE_ID_LEN + 1]);
 
 /* ---- containers: the engine's JSON texts ---- */
 
 struct store_container {
-	const char *id;         /* 64 hex */
-	const char *name;       /* without the leading slash */
-	const char *image_id;   /* "sha256:..." or "" */
-	const char *config;     /* JSON */
+	const char *id;		/* 64 hex */
+	const char *name;	/* without the leading slash */
+	const char *image_id;	/* "sha256:..." or "" */
+	const char *config;	/* JSON */
 	const char *hostconfig; /* JSON */
-	const char *state;      /* JSON */
-	int64_t created;        /* ns */
+	const char *state;	/* JSON */
+	int64_t created;	/* ns */
 };
 
 /*
- * Insert the row and make data/containers/ID (0710). With image (NULL allowed: none) also the snapshot {upper,work} on its
- * layers. A taken name is ERR_CONFLICT with Docker's sentence. Nothing is left behind on failure.
+ * Insert the row and make data/containers/ID (0710). With image (NULL allowed: none) also the
+ * snapshot {upper,work} on its layers. A taken name is ERR_CONFLICT with Docker's sentence. Nothing
+ * is left behind on failure.
  */
-int store_container_insert(struct store *s, const struct store_container *c, const struct digest *image, struct err *e);
+int store_container_insert(struct store *s, const struct store_container *c,
+			   const struct digest *image, struct err *e);
 int store_container_set_state(struct store *s, const char *id, const char *state, struct err *e);
 /* NULL leaves a text as it is. */
-int store_container_set_config(struct store *s, const char *id, const char *config, const char *hostconfig,
-			       struct err *e);
+int store_container_set_config(struct store *s, const char *id, const char *config,
+			       const char *hostconfig, struct err *e);
 int store_container_rename(struct store *s, const char *id, const char *name, struct err *e);
-/* Row, snapshot and data/containers/ID (to the trash). Its anonymous volumes are the engine's to remove. */
+/* Row, snapshot and data/containers/ID (to the trash). Its anonymous volumes are the engine's to
+ * remove. */
 int store_container_delete(struct store *s, const char *id, struct err *e);
 /*
- * Full id, then exact name (a leading '/' is ignored), then id prefix. ERR_NOT_FOUND "No such container: x";
- * ERR_INVALID "Multiple IDs found with provided prefix: x".
+ * Full id, then exact name (a leading '/' is ignored), then id prefix. ERR_NOT_FOUND "No such
+ * container: x"; ERR_INVALID "Multiple IDs found with provided prefix: x".
  */
-int store_container_find(struct store *s, const char *text, char ret_id[static STORE_ID_LEN + 1], struct err *e);
+int store_container_find(struct store *s, const char *text, char ret_id[static STORE_ID_LEN + 1],
+			 struct err *e);
 typedef int (*store_container_fn)(const struct store_container *c, void *ud); /* non-zero stops */
-int store_container_each(struct store *s, store_container_fn fn, void *ud, struct err *e); /* oldest first */
+int store_container_each(struct store *s, store_container_fn fn, void *ud,
+			 struct err *e); /* oldest first */
 
 /* ---- snapshots: a container's root file system ---- */
 
 struct store_snapshot {
 	const char *layers_dir; /* absolute: the runtime changes there before it mounts */
-	const char **lower;     /* "17/diff", top first, NULL-terminated */
+	const char **lower;	/* "17/diff", top first, NULL-terminated */
 	size_t nlower;
-	const char *upper;      /* absolute */
+	const char *upper; /* absolute */
 	const char *work;
 };
 void store_snapshot_free(struct store_snapshot *sn);
 DEFINE_AUTO(store_snapshot);
 /* ERR_NOT_FOUND when the container has none. */
-int store_snapshot_get(struct store *s, const char *container_id, struct store_snapshot **ret, struct err *e);
+int store_snapshot_get(struct store *s, const char *container_id, struct store_snapshot **ret,
+		       struct err *e);
 /* The same for an image alone (upper and work NULL): commit, build, scan. */
-int store_snapshot_of_image(struct store *s, const struct digest *image, struct store_snapshot **ret, struct err *e);
+int store_snapshot_of_image(struct store *s, const struct digest *image,
+			    struct store_snapshot **ret, struct err *e);
 
 /* ---- volumes: data/volumes/NAME/_data ---- */
 
 struct store_volume {
 	const char *name;
-	const char *driver;  /* "local" */
-	const char *labels;  /* JSON object */
-	const char *options; /* JSON object */
+	const char *driver;	/* "local" */
+	const char *labels;	/* JSON object */
+	const char *options;	/* JSON object */
 	const char *mountpoint; /* absolute .../_data; filled by the store */
-	int64_t created;     /* ns; filled by the store when 0 */
+	int64_t created;	/* ns; filled by the store when 0 */
 	bool anonymous;
 };
 void store_volume_free(struct store_volume *v);
@@ -245,43 +277,52 @@ DEFINE_AUTO(store_volume);
 /* Docker's rule: [a-zA-Z0-9][a-zA-Z0-9_.-]+ ; ERR_INVALID with its sentence. */
 int store_volume_name_check(const char *name, struct err *e);
 /*
- * Make the volume, or return the existing one with *ret_created false (driver and options must agree: ERR_CONFLICT).
- * driver, labels, options may be NULL. ret and ret_created may be NULL.
+ * Make the volume, or return the existing one with *ret_created false (driver and options must
+ * agree: ERR_CONFLICT). driver, labels, options may be NULL. ret and ret_created may be NULL.
  */
-int store_volume_create(struct store *s, const struct store_volume *v, struct store_volume **ret, bool *ret_created,
-			struct err *e);
-int store_volume_get(struct store *s, const char *name, struct store_volume **ret, struct err *e); /* "get x: no such volume" */
-int store_volume_remove(struct store *s, const char *name, struct err *e); /* in use is the engine's question */
+int store_volume_create(struct store *s, const struct store_volume *v, struct store_volume **ret,
+			bool *ret_created, struct err *e);
+int store_volume_get(struct store *s, const char *name, struct store_volume **ret,
+		     struct err *e); /* "get x: no such volume" */
+int store_volume_remove(struct store *s, const char *name,
+			struct err *e); /* in use is the engine's question */
 typedef int (*store_volume_fn)(const struct store_volume *v, void *ud);
 int store_volume_each(struct store *s, store_volume_fn fn, void *ud, struct err *e); /* by name */
 
 /* ---- small documents of other modules (networks, engine id, swarm nothing) ---- */
-int store_doc_put(struct store *s, const char *kind, const char *key, const char *json, struct err *e);
+int store_doc_put(struct store *s, const char *kind, const char *key, const char *json,
+		  struct err *e);
 /* *ret is a heap string. ERR_NOT_FOUND. */
 int store_doc_get(struct store *s, const char *kind, const char *key, char **ret, struct err *e);
-int store_doc_del(struct store *s, const char *kind, const char *key, struct err *e); /* absent is fine */
+int store_doc_del(struct store *s, const char *kind, const char *key,
+		  struct err *e); /* absent is fine */
 typedef int (*store_doc_fn)(const char *key, const char *json, void *ud);
 int store_doc_each(struct store *s, const char *kind, store_doc_fn fn, void *ud, struct err *e);
 
-/* Group several calls in one transaction (containers, docs). Nesting is not allowed; end with commit = false to undo. */
+/* Group several calls in one transaction (containers, docs). Nesting is not allowed; end with
+ * commit = false to undo. */
 int store_begin(struct store *s, struct err *e);
 int store_end(struct store *s, bool commit, struct err *e);
 
 /* ---- garbage ---- */
 
-/* Unreferenced layers and blobs, partial downloads untouched for max_age_ns: to the trash. Returns bytes freed. */
+/* Unreferenced layers and blobs, partial downloads untouched for max_age_ns: to the trash. Returns
+ * bytes freed. */
 int store_gc(struct store *s, int64_t max_age_ns, uint64_t *ret_freed, struct err *e);
 /* True when something waits in the trash: run store_trash_empty() on a worker thread. */
 bool store_trash_pending(struct store *s);
-/* Delete what is in DATA/trash. Any thread; returns when empty or at the first error (negative errno). */
+/* Delete what is in DATA/trash. Any thread; returns when empty or at the first error (negative
+ * errno). */
 int store_trash_empty(const char *data_dir);
 
-/* Bytes in layers (shared ones once) and blobs, for `system df`. Volumes: fs_disk_usage() on a worker thread. */
+/* Bytes in layers (shared ones once) and blobs, for `system df`. Volumes: fs_disk_usage() on a
+ * worker thread. */
 int store_usage(struct store *s, uint64_t *ret_layers, uint64_t *ret_blobs, struct err *e);
 
 /*
- * Copy-up for volumes: copy the content of `path` (resolved inside src_root_fd, a directory) into dst_fd with owners,
- * modes, times, xattrs, devices, hard links and holes; dst itself gets the source directory's owner and mode. Absent or not
- * a directory: nothing to do, 0. Any thread; blocking.
+ * Copy-up for volumes: copy the content of `path` (resolved inside src_root_fd, a directory) into
+ * dst_fd with owners, modes, times, xattrs, devices, hard links and holes; dst itself gets the
+ * source directory's owner and mode. Absent or not a directory: nothing to do, 0. Any thread;
+ * blocking.
  */
 int store_copy_tree(int src_root_fd, const char *path, int dst_fd, struct err *e);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing tar: libarchive's pax writer into a descriptor, hashed on the way. Shared by tar.c and pack.c. */
+/* Writing tar: libarchive's pax writer into a descriptor, hashed on the way. Shared by tar.c and
+ * pack.c. */
 #pragma once
 
 #include "unpack/unpack.h"

@@ -47,7 +47,8 @@ int sink_init(struct sink *k, int fd, struct err *e)
 			   .hash = hasher_new("sha256"),
 			   .buf = xmalloc(COPY_SIZE)};
 	ASSERT(k->archive && k->entry);
-	/* In the C locale libarchive writes names as bytes and says so in the header of those that are not ASCII. */
+	/* In the C locale libarchive writes names as bytes and says so in the header of those that
+	 * are not ASCII. */
 	archive_write_set_format_pax_restricted(k->archive);
 	archive_write_set_bytes_per_block(k->archive, COPY_SIZE);
 	archive_write_set_bytes_in_last_block(k->archive, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The input side: read, hash, store, sniff and inflate in a thread of its own; chunks come out in order. */
+/* The input side: read, hash, store, sniff and inflate in a thread of its own; chunks come out in
+ * order. */
 #pragma once
 
 #include "unpack/unpack.h"
@@ -12,8 +13,8 @@ struct stream;
 /* raw: do not inflate (and do not hand out anything: stream_next gives 0 at the end). */
 int stream_open(const struct unpack_input *in, bool raw, struct stream **ret, struct err *e);
 /*
- * Next chunk of uncompressed bytes; valid until the next call. 0 at the end, -1 on errors. When it has returned 0 or
- * -1 the input was read to its end or given up.
+ * Next chunk of uncompressed bytes; valid until the next call. 0 at the end, -1 on errors. When it
+ * has returned 0 or -1 the input was read to its end or given up.
  */
 ssize_t stream_next(struct stream *s, const void **ret, struct err *e);
 /* After stream_next() returned 0. */
@@ -38,7 +39,9 @@ struct span {
 };
 /*
  * Decode from *in into out[0..room); returns bytes made, -1 on bad data. Consumes *in. With
- * 0 returned and in->n == 0 it wants more; a stream that ends in its middle is found by inflater_whole().
+ * 0 returned and in->n == 0 it wants more; a stream that ends in its middle is found by
+ * inflater_whole().
  */
-ssize_t inflater_run(struct inflater *f, struct span *in, unsigned char *out, size_t room, struct err *e);
+ssize_t inflater_run(struct inflater *f, struct span *in, unsigned char *out, size_t room,
+		     struct err *e);
 bool inflater_whole(const struct inflater *f);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything coracle-unpack does, as a library of plain functions over descriptors (the program adds the command line and
- * the sandbox; tests and fuzzers call these directly). Input is hostile. Results: spec/unpack-proto.h.
+ * Everything coracle-unpack does, as a library of plain functions over descriptors (the program
+ * adds the command line and the sandbox; tests and fuzzers call these directly). Input is hostile.
+ * Results: spec/unpack-proto.h.
  *
- * Theory of operation: two threads at most. The stream thread reads, hashes and stores the compressed bytes and inflates
- * them into a ring of chunks; the calling thread hashes the chunks and lets libarchive read tar entries out of them
- * without copying. File content goes from the ring to write(2) directly.
+ * Theory of operation: two threads at most. The stream thread reads, hashes and stores the
+ * compressed bytes and inflates them into a ring of chunks; the calling thread hashes the chunks
+ * and lets libarchive read tar entries out of them without copying. File content goes from the ring
+ * to write(2) directly.
  */
 #pragma once
 
@@ -25,18 +27,18 @@ struct unpack_limits {
 #define UNPACK_ENTRY_MAX 512
 
 struct unpack_input {
-	int fd;                      /* compressed bytes */
-	int blob_fd;                 /* FD_NONE, or read-write: gets the bytes */
-	uint64_t blob_have;          /* bytes already in blob_fd, the start of the input */
-	struct digest digest;        /* expected, may be unset */
-	uint64_t size;               /* expected, UINT64_MAX: unknown */
+	int fd;		      /* compressed bytes */
+	int blob_fd;	      /* FD_NONE, or read-write: gets the bytes */
+	uint64_t blob_have;   /* bytes already in blob_fd, the start of the input */
+	struct digest digest; /* expected, may be unset */
+	uint64_t size;	      /* expected, UINT64_MAX: unknown */
 	struct unpack_limits limits;
-	int progress_fd;             /* FD_NONE, or where {"progress":N} lines go */
-	bool sync;                   /* fsync blob_fd, syncfs the target */
+	int progress_fd; /* FD_NONE, or where {"progress":N} lines go */
+	bool sync;	 /* fsync blob_fd, syncfs the target */
 };
 #define UNPACK_INPUT_INIT                                                                          \
 	((struct unpack_input){                                                                    \
-		.fd = 0, .blob_fd = FD_NONE, .size = UINT64_MAX, .progress_fd = FD_NONE })
+		.fd = 0, .blob_fd = FD_NONE, .size = UINT64_MAX, .progress_fd = FD_NONE})
 
 struct unpack_result {
 	struct digest digest, diff_id;
@@ -46,19 +48,20 @@ struct unpack_result {
 
 struct unpack_apply {
 	struct unpack_input in;
-	int target_fd;         /* directory; FD_NONE: only verify and store the bytes */
+	int target_fd;	       /* directory; FD_NONE: only verify and store the bytes */
 	struct digest diff_id; /* expected, may be unset */
-	bool plain;            /* no whiteouts */
+	bool plain;	       /* no whiteouts */
 	bool user_xattr;       /* user.overlay.* */
 };
 int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct err *e);
 
-/* Called for every member of an archive; file is NULL for links, link NULL for files. Non-zero stops with ERR_SYSTEM. */
-typedef int (*unpack_member_fn)(const char *name, const char *file, uint64_t size, const struct digest *d,
-				const char *link, void *ud);
+/* Called for every member of an archive; file is NULL for links, link NULL for files. Non-zero
+ * stops with ERR_SYSTEM. */
+typedef int (*unpack_member_fn)(const char *name, const char *file, uint64_t size,
+				const struct digest *d, const char *link, void *ud);
 struct unpack_stage {
 	struct unpack_input in;
-	int ingest_fd;      /* directory for the staged files */
+	int ingest_fd;	    /* directory for the staged files */
 	const char *prefix; /* of their names */
 	unpack_member_fn fn;
 	void *ud;
@@ -72,13 +75,14 @@ struct unpack_pack {
 	int dir_fd, out_fd;
 	const char *path; /* inside dir_fd, NULL: "." */
 	const char *name; /* first member's name, NULL: last component */
-	bool layer;       /* turn overlay whiteouts into .wh. files */
+	bool layer;	  /* turn overlay whiteouts into .wh. files */
 };
 int unpack_pack(const struct unpack_pack *o, struct unpack_result *ret, struct err *e);
 
 /*
- * Give up everything but working below dir_fd and on open descriptors: capabilities, no_new_privs, Landlock where the
- * kernel has it (version 2 on), a seccomp allow list without sockets, exec and mounts, rlimits. Before any thread starts.
- * dir_fd may be FD_NONE. write_dir: the directory is written to. need_trusted: keep CAP_SYS_ADMIN for trusted.* xattrs.
+ * Give up everything but working below dir_fd and on open descriptors: capabilities, no_new_privs,
+ * Landlock where the kernel has it (version 2 on), a seccomp allow list without sockets, exec and
+ * mounts, rlimits. Before any thread starts. dir_fd may be FD_NONE. write_dir: the directory is
+ * written to. need_trusted: keep CAP_SYS_ADMIN for trusted.* xattrs.
  */
 int unpack_confine(int dir_fd, bool write_dir, bool need_trusted, struct err *e);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Creates the entries of an archive below one directory; never outside it, whatever the names and links say. */
+/* Creates the entries of an archive below one directory; never outside it, whatever the names and
+ * links say. */
 #pragma once
 
 #include "unpack/unpack.h"
@@ -16,7 +17,8 @@ struct member_xattr {
 };
 
 struct member {
-	const char *name; /* cleaned: no leading slash, no empty, "." or ".." parts; "" is the root */
+	const char
+		*name; /* cleaned: no leading slash, no empty, "." or ".." parts; "" is the root */
 	const char *link; /* hard link target, cleaned; or NULL */
 	const char *symlink;
 	mode_t mode; /* with type; ignored for hard links */
@@ -39,8 +41,8 @@ void writer_free(struct writer *w);
 DEFINE_AUTO(writer);
 
 /*
- * Create the member, replacing what an earlier one left. Regular files: *ret_fd is open for writing; pass it to
- * writer_close_file() after the content. Else *ret_fd is FD_NONE.
+ * Create the member, replacing what an earlier one left. Regular files: *ret_fd is open for
+ * writing; pass it to writer_close_file() after the content. Else *ret_fd is FD_NONE.
  */
 int writer_add(struct writer *w, const struct member *m, int *ret_fd, struct err *e);
 int writer_close_file(const struct member *m, int fd, struct err *e);
