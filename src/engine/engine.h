@@ -183,6 +183,22 @@ int engine_container_stats(struct engine *g, struct container *c, struct engine_
 			   struct buf *out, struct err *e);
 int engine_container_changes(struct engine *g, struct container *c, struct buf *out, struct err *e);
 
+/* ---- containers: files ---- */
+
+struct engine_files_job;
+/* {"name","size","mode" (Go's),"mtime","linkTarget"}; a symbolic link is not followed. */
+int engine_container_stat_path(struct engine *g, struct container *c, const char *path,
+			       struct buf *out, struct err *e);
+/* Tar of the path (NULL: the whole root, export) into fd; tar from fd into the directory. fd is
+ * taken, also on failure. */
+int engine_container_tar_out(struct engine *g, struct container *c, const char *path, int fd,
+			     engine_done_fn cb, void *ud, struct engine_files_job **ret,
+			     struct err *e);
+int engine_container_tar_in(struct engine *g, struct container *c, const char *path, int fd,
+			    engine_done_fn cb, void *ud, struct engine_files_job **ret,
+			    struct err *e);
+void engine_files_cancel(struct engine_files_job *j); /* the callback will not run */
+
 /* ---- exec ---- */
 
 int engine_exec_create(struct engine *g, struct container *c, const struct exec_config *body,

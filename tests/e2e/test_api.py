@@ -518,3 +518,48 @@ def test_events(docker, container):
 def test_disk_usage(docker):
     usage = docker.df()
     assert {'Images', 'Containers', 'Volumes'} <= set(usage)
+
+
+# ---- files ----
+
+@pytest.mark.parametrize('running', [True, False])
+def test_archive(container, running):
+    c = container(['sleep', '1000'])
+    if running:
+        c.start()
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode='w') as t:
+        info = tarfile.TarInfo('dir/file')
+        info.size, info.mode = 5, 0o640
+        t.addfile(info, io.BytesIO(b'hello'))
+        link = tarfile.TarInfo('dir/link')
+        link.type, link.linkname = tarfile.SYMTYPE, 'file'
+        t.addfile(link)
+    assert c.put_archive('/etc', tar.getvalue())
+    chunks, stat = c.get_archive('/etc/dir')
+    assert stat['name'] == 'dir' and stat['mode'] & 1 << 31
+    with tarfile.open(fileobj=io.BytesIO(b''.join(chunks))) as t:
+        assert sorted(t.getnames()) == ['dir', 'dir/file', 'dir/link']
+        assert t.extractfile('dir/file').read() == b'hello' and t.getmember('dir/file').mode == 0o640
+    assert c.get_archive('/etc/dir/link')[1]['linkTarget'] == 'file'
+    with tarfile.open(fileobj=io.BytesIO(b''.join(c.export()))) as t:
+        names = t.getnames()
+        assert 'etc/dir/file' in names and not any(n.startswith(('proc/', 'sys/')) for n in names)
+
+
+def test_archive_errors(engine, container):
+    c = container(['true'])
+    for method in 'GET', 'HEAD':
+        assert engine.call(method, f'/containers/{c.id}/archive?path=/nope')[0] == 404
+    assert engine.call('GET', f'/containers/{c.id}/archive')[0] == 400
+    assert engine.call('PUT', f'/containers/{c.id}/archive?path=/etc/passwd', b'x')[0] == 400
+    assert engine.call('PUT', f'/containers/{c.id}/archive?path=/etc', b'garbage' * 10000)[0] >= 400
+    evil = io.BytesIO()
+    with tarfile.open(fileobj=evil, mode='w') as t:
+        link = tarfile.TarInfo('up')
+        link.type, link.linkname = tarfile.SYMTYPE, '/../../../../../../tmp'
+        t.addfile(link)
+        info = tarfile.TarInfo('up/coracle-escaped')
+        t.addfile(info)
+    engine.call('PUT', f'/containers/{c.id}/archive?path=/etc', evil.getvalue())
+    assert not os.path.exists('/tmp/coracle-escaped')
