@@ -205,6 +205,7 @@ int process_start(struct shim *s, const struct shim_request *r, struct err *e)
 		return -1;
 	}
 	s->started = true;
+	s->busy = true; /* much was touched that is not needed again */
 	s->started_at = clock_now_ns();
 	io_running(&s->main, s->container.pid, fcntl(s->container.pidfd, F_DUPFD_CLOEXEC, 3));
 	return 0;

@@ -8,12 +8,16 @@
 #include "base/log.h"
 #include "sys/fs.h"
 
+#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/banned.h"
+
+#define STACK_TRIM (256 * 1024) /* deeper than anything here goes */
 
 int shim_poll_add(struct shim *s, int fd, short events)
 {
@@ -152,6 +156,40 @@ static int timeout_ms(struct shim *s)
 	return best;
 }
 
+/* Drop read-only pages of the program: they are the page cache's, and come back from there when
+ * they are needed. */
+static int trim_segments(struct dl_phdr_info *info, size_t size, void *ud)
+{
+	uintptr_t page = (uintptr_t)ud;
+
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		uintptr_t from = (info->dlpi_addr + h->p_vaddr) & ~(page - 1);
+
+		if (h->p_type == PT_LOAD && !(h->p_flags & PF_W))
+			(void)madvise((void *)from,
+				      info->dlpi_addr + h->p_vaddr + h->p_memsz - from,
+				      MADV_DONTNEED);
+	}
+	return 0;
+}
+
+/* The start of the container used far more stack than the loop does: what lies below this frame is
+ * free. */
+static void trim_stack(uintptr_t page)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(page - 1);
+
+	(void)madvise((void *)(here - STACK_TRIM), STACK_TRIM - page, MADV_DONTNEED);
+}
+
+/* The last thing before a long sleep, so that little of it comes back at once. */
+static void trim_pages(void)
+{
+	trim_stack((uintptr_t)sysconf(_SC_PAGESIZE));
+	dl_iterate_phdr(trim_segments, (void *)sysconf(_SC_PAGESIZE));
+}
+
 /* Nothing happened for a while: give memory back. */
 static void trim(struct shim *s)
 {
@@ -197,14 +235,19 @@ static bool finished(const struct shim *s)
 
 static void loop(struct shim *s)
 {
+	bool idle = false;
+
 	while (!finished(s)) {
 		int n, ms = timeout_ms(s);
 
 		poll_build(s);
+		if (idle)
+			trim_pages();
 		n = poll(s->polls, s->npolls, ms);
 		if (n < 0)
 			s->npolls = 0; /* interrupted: results are not filled in */
-		if (n == 0 && s->busy && ms == IDLE_MS)
+		idle = n == 0 && s->busy && ms == IDLE_MS;
+		if (idle)
 			trim(s);
 		serve(s);
 	}
