@@ -158,7 +158,7 @@ int cmd_cp(struct cli *c, struct opts *o)
 	int rc = from ? copy_out(c, from, source, target, &e) : copy_in(c, source, to, target, &e);
 	if (rc < 0)
 		return cli_fail(c, &e);
-	if (!opts_bool(o, "quiet") && strcmp(target, "-"))
+	if (!opts_bool(o, "quiet") && strcmp(target, "-") && isatty(2))
 		fprintf(stderr, "Successfully copied to %s\n", o->argv[1]);
 	return 0;
 }

@@ -136,8 +136,14 @@ static char *local_name(const char *name, const char *rename_to)
 	bool first = true;
 
 	while (str_cut(&rest, '/', &part)) {
-		if (!part.n || str_eq(part, "."))
+		if (!part.n)
 			continue;
+		if (str_eq(part, ".")) { /* the content of a directory: "." is its name */
+			if (first && rename_to && strcmp(rename_to, "."))
+				buf_adds(&out, rename_to);
+			first = false;
+			continue;
+		}
 		if (str_eq(part, "..")) {
 			buf_done(&out);
 			return NULL;
