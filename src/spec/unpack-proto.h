@@ -19,7 +19,7 @@
  *     --diff-id D         expected digest of the uncompressed tar
  *     --max-entries N     default UNPACK_MAX_ENTRIES
  *     --max-size BYTES    uncompressed, default UNPACK_MAX_SIZE
- *     --max-ratio N       uncompressed/compressed above 64 MiB, default UNPACK_MAX_RATIO
+ *     --max-ratio N       uncompressed/compressed above 256 MiB, default UNPACK_MAX_RATIO
  *     --plain             ordinary extraction (docker cp, ADD): no whiteouts, merges with what is
  *                         below --target-fd
  *     --user-xattr        user.overlay.* instead of trusted.overlay.* (rootless)
@@ -61,4 +61,4 @@
 #define UNPACK_PROGRAM	   "coracle-unpack"
 #define UNPACK_MAX_ENTRIES 5000000ull
 #define UNPACK_MAX_SIZE	   (1ull << 40)
-#define UNPACK_MAX_RATIO   2000ull
+#define UNPACK_MAX_RATIO   200ull

@@ -25,7 +25,7 @@
 #define SLOTS		 6
 #define SLOT_SIZE	 (256 * 1024)
 #define IN_SIZE		 (256 * 1024)
-#define RATIO_FREE_BYTES (64ull << 20) /* small inputs may expand as they like */
+#define RATIO_FREE_BYTES (256ull << 20) /* small inputs may expand as they like */
 #define PROGRESS_NS	 100000000ll
 
 struct slot {
