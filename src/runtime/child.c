@@ -2,6 +2,7 @@
 /* The first process of a container between clone and execve: a copy of the caller's memory, alone
  * in new namespaces. */
 #include "runtime/runtime-priv.h"
+#include "sys/cgroup.h"
 #include "sys/fs.h"
 
 #include <fcntl.h>
@@ -22,6 +23,8 @@ int setup_wait_cgroup(struct setup *s, struct err *e)
 	if (rc < 0)
 		return err_sys(e, rc, "wait for the control group");
 	s->cgroup_ready = true;
+	if (s->attach_self && (rc = cgroup_attach(s->cgroup_path, 0)) < 0)
+		return err_sys(e, rc, "join control group %s", s->cgroup_path);
 	/* only now: the namespace's root is the group we are in */
 	if (s->new_cgroup_ns && unshare(CLONE_NEWCGROUP) < 0)
 		return err_sys(e, -errno, "unshare the cgroup namespace");
@@ -100,7 +103,8 @@ static int build(struct setup *s, struct err *e)
 		return -1;
 	if (l->process->terminal && dev_console(s->root, l, ours, e) < 0)
 		return -1;
-	if (rootfs_finish(s, e) < 0 || setup_wait_cgroup(s, e) < 0)
+	/* the control groups are the host's: reachable only before pivot_root */
+	if (setup_wait_cgroup(s, e) < 0 || rootfs_finish(s, e) < 0 || launch_lookup(l, e) < 0)
 		return -1;
 	return launch_stdio(l, e);
 }

@@ -247,12 +247,16 @@ static void kill_and_reap(struct runtime_container *c)
 static int run_child(struct setup *s, struct runtime_container *c, int child_sock, struct err *e)
 {
 	const struct runtime_create *req = s->req;
-	bool v2 = cgroup_version() == 2, joins_pid = false;
+	bool v2 = cgroup_version() == 2, joins_pid = false, joins_user = false;
 	AUTO_FD int cgroup_fd = FD_NONE;
 	int rc;
 
-	for (size_t i = 0; i < s->njoins; i++)
+	for (size_t i = 0; i < s->njoins; i++) {
 		joins_pid |= s->joins[i].flag == CLONE_NEWPID;
+		joins_user |= s->joins[i].flag == CLONE_NEWUSER;
+	}
+	/* as root of a new user namespace the child may not write to the host's groups */
+	s->attach_self = cgroup_version() == 1 && !(s->clone_flags & CLONE_NEWUSER) && !joins_user;
 	if (v2) {
 		if (make_cgroup(req, c->cgroup_path, e) < 0)
 			return -1;
@@ -269,7 +273,9 @@ static int run_child(struct setup *s, struct runtime_container *c, int child_soc
 		return -1;
 	if (!v2 && make_cgroup(req, c->cgroup_path, e) < 0)
 		return -1;
-	rc = born_inside || cgroup_version() == 0 ? 0 : cgroup_attach(c->cgroup_path, c->pid);
+	rc = born_inside || s->attach_self || cgroup_version() == 0
+		     ? 0
+		     : cgroup_attach(c->cgroup_path, c->pid);
 	if (rc < 0)
 		return err_sys(e, rc, "move the container into control group %s", c->cgroup_path);
 	rc = channel_open_gate(c->status_fd, GATE_CGROUP);

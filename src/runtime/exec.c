@@ -70,7 +70,7 @@ _Noreturn static void helper_main(const struct runtime_container *c, struct laun
 	int pidfd = FD_NONE, rc;
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	rc = cgroup_version() ? cgroup_attach(c->cgroup_path, getpid()) : 0;
+	rc = cgroup_version() ? cgroup_attach(c->cgroup_path, 0) : 0;
 	if (rc < 0) {
 		err_sys(&e, rc, "join control group %s", c->cgroup_path);
 	} else if (launch_limits(l, &e) == 0 && enter(c, &e) == 0) {

@@ -315,7 +315,8 @@ static int enter_cwd(const struct launch *l, struct err *e)
 	return 0;
 }
 
-/* After the last change of identity: that would clear it. The caller may have died a moment before. */
+/* After the last change of identity: that would clear it. The caller may have died a moment before.
+ */
 static int die_with_caller(const struct launch *l, struct err *e)
 {
 	char c;
@@ -394,4 +395,23 @@ int launch_exec(struct launch *l, struct err *e)
 	rc = errno;
 	return err_set(e, rc == ENOENT ? ERR_NO_PROGRAM : ERR_NOT_EXECUTABLE,
 		       START_FAILED "exec %s: %s", path, exec_text(rc));
+}
+
+int launch_lookup(const struct launch *l, struct err *e)
+{
+	const struct oci_process *p = l->process;
+	struct err found = ERR_INIT;
+	char path[PATH_MAX];
+
+	/* only what is certain before the user's identity is taken: a program that is not there at
+	 * all */
+	if (strchr(p->args.v[0], '/') && p->args.v[0][0] != '/')
+		return 0;
+	if (find_program(p->args.v[0], env_value(p->env.v, p->env.n, "PATH"), path, sizeof(path),
+			 &found) < 0 &&
+	    found.kind == ERR_NO_PROGRAM) {
+		*e = found;
+		return -1;
+	}
+	return 0;
 }

@@ -57,9 +57,10 @@ struct setup {
 	bool new_cgroup_ns;   /* unshared by the child once it is in its cgroup */
 	const char *cgroup_path;
 	bool cgroup_ready;
-	int parent_sock; /* the caller's end: the child closes its copy, so that the caller's death
-			    ends it */
-	int root;	 /* O_PATH of the container's root, in the child */
+	bool attach_self; /* v1: the child moves itself into its groups */
+	int parent_sock;  /* the caller's end: the child closes its copy, so that the caller's death
+			     ends it */
+	int root;	  /* O_PATH of the container's root, in the child */
 };
 
 static inline bool setup_new(const struct setup *s, unsigned flag)
@@ -97,6 +98,7 @@ int launch_prepare(struct launch *l, const char *profile, const char *raw, const
 void launch_done(struct launch *l);
 int launch_stdio(struct launch *l, struct err *e);
 int launch_limits(const struct launch *l, struct err *e); /* rlimits, oom score: still privileged */
+int launch_lookup(const struct launch *l, struct err *e); /* early "not found", for create */
 int launch_exec(struct launch *l, struct err *e);	  /* returns only on failure */
 /* resources.c */
 int resources_apply(const char *cgroup, const struct oci_resources *r, bool update,

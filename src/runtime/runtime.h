@@ -46,9 +46,11 @@ struct runtime_create { /* start from RUNTIME_CREATE_INIT */
 				  /sbin/docker-init) */
 	int preserve_fds; /* fds 3..3+n-1 stay open in the container (--preserve-fds, LISTEN_FDS) */
 	bool privileged_seccomp_off; /* ignore any profile */
-	/* SIGKILL to the first process when the calling thread dies (a shim, not the OCI command) */
+	/* SIGKILL to the first process when the calling thread dies (a shim, not the OCI command)
+	 */
 	bool die_with_caller;
-	/* 0 or FD_NONE: none. A listening SEQPACKET socket: whoever connects there opens the gate. */
+	/* 0 or FD_NONE: none. A listening SEQPACKET socket: whoever connects there opens the gate.
+	 */
 	int gate_listener;
 	void (*notice)(void *ud, const char *text); /* degradations worth a warning ("rlimit ... not
 						       raised"); may be NULL */

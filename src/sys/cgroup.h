@@ -39,6 +39,7 @@ int cgroup_dir(enum cgroup_ctrl c, const char *path, char *ret, size_t n);
  * was made is removed. */
 int cgroup_make(const char *path, unsigned mask);
 bool cgroup_exists(const char *path, enum cgroup_ctrl c);
+/* pid 0: the calling, single-threaded process; on v1 much cheaper. */
 int cgroup_attach(const char *path, pid_t pid); /* into every hierarchy where the group exists */
 int cgroup_open_v2(const char *path);		/* directory fd for CLONE_INTO_CGROUP */
 int cgroup_write(enum cgroup_ctrl c, const char *path, const char *file, const char *value);
