@@ -33,6 +33,7 @@ struct mount_point {
 	bool rw, no_copy, anonymous, populated;
 	bool make_source; /* bind: -v makes a missing folder */
 	bool non_recursive;
+	bool shallow_ro; /* read-only here, not for mounts below */
 	const char *subpath;
 	const char *options; /* tmpfs: comma list */
 };

@@ -66,8 +66,8 @@ void wait_notify(struct container *c, bool removed)
 	int64_t code = c->st.exit_code;
 
 	/*
-	 * No error text here, even when the start failed: the start call has reported it already, and
-	 * Docker's command line would print it a second time.
+	 * No error text here, even when the start failed: the start call has reported it already,
+	 * and Docker's command line would print it a second time.
 	 */
 	LIST_FOR_EACH (it, &c->waits) {
 		struct engine_wait *w = LIST_ENTRY(it, struct engine_wait, link);

@@ -31,6 +31,7 @@ static const struct json_field mount_point_fields[] = {
 	MP(JT_BOOL, anonymous, "Anonymous"),
 	MP(JT_BOOL, make_source, "MakeSource"),
 	MP(JT_BOOL, non_recursive, "NonRecursive"),
+	MP(JT_BOOL, shallow_ro, "ShallowReadOnly"),
 	MP(JT_STR, subpath, "Subpath"),
 	MP(JT_STR, options, "Options"),
 	{0},
@@ -280,6 +281,7 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 				       m->propagation);
 		m->make_source = s->bind && s->bind->create_mountpoint;
 		m->non_recursive = s->bind && s->bind->non_recursive;
+		m->shallow_ro = s->bind && s->bind->read_only_non_recursive;
 		if (!m->make_source && stat(m->source, &st) < 0)
 			return err_set(e, ERR_INVALID,
 				       "invalid mount config for type \"bind\": bind source path "

@@ -145,7 +145,7 @@ static void base_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 		mount_add(m, a, "/sys/fs/cgroup", "cgroup", "cgroup",
 			  LIST(a, "nosuid", "noexec", "nodev", ro));
 	if (!has_destination(in->mounts, "/dev/mqueue")) {
-		if (strcmp(ipc, "host") == 0)
+		if (strcmp(ipc, "host") == 0 && access("/dev/mqueue", F_OK) == 0)
 			mount_add(m, a, "/dev/mqueue", "bind", "/dev/mqueue",
 				  LIST(a, "rbind", "nosuid", "noexec", "nodev"));
 		else
@@ -245,7 +245,10 @@ static void user_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 					  : arena_printf(a, "%s,ro", x->options ? x->options : ""));
 			continue;
 		}
-		o = LIST(a, x->non_recursive ? "bind" : "rbind", prop, x->rw ? "rw" : "ro");
+		o = LIST(a, x->non_recursive ? "bind" : "rbind", prop,
+			 x->rw				     ? "rw"
+			 : x->shallow_ro || x->non_recursive ? "ro"
+							     : "rro");
 		mount_add(m, a, x->destination, "bind", x->source, o);
 	}
 }
