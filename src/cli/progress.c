@@ -44,9 +44,9 @@ static void add_bar(struct buf *b, const struct json *detail, size_t width)
 		buf_addc(b, '>');
 		for (int64_t i = filled; i < BAR_WIDTH; i++)
 			buf_addc(b, ' ');
-		buf_adds(b, "]  ");
+		buf_adds(b, "] ");
 	}
-	if (current < total)
+	if (current <= total)
 		buf_addf(b, "%8s/%s", text, whole);
 	else
 		buf_addf(b, "%8s", text);
@@ -108,7 +108,7 @@ static void draw(struct progress *p, const struct json *j)
 		return;
 	}
 	size_t up = seek_line(p, id);
-	fprintf(p->out, "%s\033[%zuB\r", buf_text(&line), up);
+	fprintf(p->out, "%s%s\r\033[%zuB", buf_text(&line), has_bar ? "" : " ", up);
 }
 
 static int one_message(struct progress *p, const char *text, size_t n, struct err *e)
