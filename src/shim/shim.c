@@ -216,7 +216,12 @@ static void serve(struct shim *s)
 		control_read(s);
 	if (shim_poll_revents(s, s->listen_slot))
 		control_accept(s);
-	if (s->started && !s->exited && s->oom_fd < 0 && !s->oom_tried) {
+	if (s->started && !s->exited && !s->oom_tried &&
+	    clock_now_ns() - s->started_at >= IDLE_MS * 1000000LL) {
+		/*
+		 * Registering takes the v1 kernel milliseconds, which a short container would wait
+		 * for at its end; its fate is in the counters anyway.
+		 */
 		s->oom_tried = true;
 		s->oom_fd = runtime_oom_fd(&s->container);
 	}
