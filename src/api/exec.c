@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/banned.h"
 
@@ -122,12 +123,58 @@ static void resize(struct api_request *r)
 		api_reply_empty(r, 200);
 }
 
-static void inspect(struct api_request *r)
+/* ---- inspect ---- */
+
+struct recheck {
+	uv_timer_t timer;
+	struct api_request *r;
+};
+
+static void recheck_closed(uv_handle_t *h)
+{
+	free(CONTAINER_OF(h, struct recheck, timer));
+}
+
+static void answer_inspect(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(1U << 20);
 	struct err e = ERR_INIT;
 
 	api_finish_json(r, engine_exec_inspect(r->engine, r->params[0], &out, &e), &out, &e);
+}
+
+static void recheck_now(uv_timer_t *t)
+{
+	struct recheck *k = CONTAINER_OF(t, struct recheck, timer);
+
+	answer_inspect(k->r);
+	api_drop(k->r);
+	uv_close((uv_handle_t *)t, recheck_closed);
+}
+
+/*
+ * Clients ask for the exit code the moment their stream ended. The shim told the engine before it
+ * ended the stream, but the loop may serve this request first: whoever still seems to run is looked
+ * at again one turn later.
+ */
+static void inspect(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(1U << 20);
+	struct err e = ERR_INIT;
+
+	if (engine_exec_inspect(r->engine, r->params[0], &out, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	if (!strstr(buf_text(&out), "\"Running\":true")) {
+		api_reply_json(r, 200, &out);
+		return;
+	}
+	struct recheck *k = NEW(struct recheck);
+	k->r = r;
+	api_hold(r);
+	uv_timer_init(r->loop, &k->timer);
+	uv_timer_start(&k->timer, recheck_now, 2, 0);
 }
 
 const struct api_route api_routes_exec[] = {

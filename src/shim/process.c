@@ -405,7 +405,7 @@ void process_reap(struct io *io)
 	(void)runtime_kill_all(&io->shim->container, &ignored);
 }
 
-static void exec_report(struct shim *s, struct io *io)
+void process_exec_tell(struct io *io)
 {
 	struct shim_message m = {
 		.event = shim_event_name(SHIM_EV_EXEC_EXITED),
@@ -414,9 +414,15 @@ static void exec_report(struct shim *s, struct io *io)
 		.signal = io->signal,
 	};
 
-	if (!io->reported)
-		control_send(s, &m);
+	if (!io->id || !io->exited || io->reported)
+		return;
+	control_send(io->shim, &m);
 	io->reported = true;
+}
+
+static void exec_report(struct io *io)
+{
+	process_exec_tell(io);
 	if (!list_empty(&io->clients))
 		return;
 	list_del(&io->node);
@@ -459,7 +465,7 @@ void process_report(struct shim *s)
 		struct io *io = LIST_ENTRY(it, struct io, node);
 
 		if (io_drained(io) || (io->reported && list_empty(&io->clients)))
-			exec_report(s, io);
+			exec_report(io);
 	}
 	if (s->started && !s->main.reported && io_drained(&s->main))
 		container_report(s);

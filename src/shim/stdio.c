@@ -216,8 +216,13 @@ static void clients_finish(struct io *io)
 		/* A program without output may still read its input. */
 		if (!io->exited && c->want_in && !c->in_eof)
 			continue;
-		if (!c->reason && !c->hup && (any ? !open : io->exited))
+		/* Whoever ran an exec asks for its exit code as soon as the stream ends. */
+		if (io->id && !io->exited)
+			continue;
+		if (!c->reason && !c->hup && (any ? !open : io->exited)) {
+			process_exec_tell(io);
 			c->reason = io->exited ? SHIM_REASON_EXIT : SHIM_REASON_EOF;
+		}
 	}
 }
 
