@@ -3,6 +3,7 @@
 #include "api/request.h"
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "image/image.h"
 
 #include <string.h>
 
@@ -41,9 +42,56 @@ static void disk_usage(struct api_request *r)
 	api_finish_json(r, engine_disk_usage(r->engine, &out, &e), &out, &e);
 }
 
+/* ---- login ---- */
+
+static void auth_done(void *ud, const char *id, const struct err *e)
+{
+	struct api_request *r = ud;
+	AUTO_BUF struct buf out = BUF_INIT(1024);
+
+	r->state = NULL;
+	if (e) {
+		api_reply_error(r, e);
+	} else {
+		buf_adds(&out, "{\"IdentityToken\":\"\",\"Status\":\"Login Succeeded\"}\n");
+		api_reply_json(r, 200, &out);
+	}
+	api_drop(r);
+}
+
+static void auth_gone(struct api_request *r)
+{
+	struct image_job *job = TAKE_PTR(r->state);
+
+	if (!job)
+		return;
+	image_job_cancel(job);
+	api_abort(r);
+	api_drop(r);
+}
+
 static void auth(struct api_request *r)
 {
-	api_unsupported(r, "login");
+	AUTO(json) struct json *j = NULL;
+	struct err e = ERR_INIT;
+	struct image_job *job = NULL;
+
+	if (api_body_json(r, false, &j, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	struct image_login o = {.server = json_str(json_get_icase(j, "serveraddress")),
+				.user = json_str(json_get_icase(j, "username")),
+				.secret = json_str(json_get_icase(j, "password")),
+				.identity_token = json_str(json_get_icase(j, "identitytoken"))};
+	struct image_job_events ev = {.done = auth_done, .ud = r};
+	if (image_login(engine_images(r->engine), &o, &ev, &job, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	r->state = job;
+	r->on_gone = auth_gone;
+	api_hold(r);
 }
 
 /* ---- events ---- */

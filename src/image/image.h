@@ -101,6 +101,14 @@ struct image_save {
 int image_save(struct image_service *s, const struct image_save *o,
 	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
 
+struct image_login {
+	const char *server; /* "host:port", URL, or NULL for Docker Hub */
+	const char *user, *secret, *identity_token;
+};
+/* POST /auth: try the credentials. `done` with an empty id, or ERR_UNAUTHORIZED. */
+int image_login(struct image_service *s, const struct image_login *o,
+		const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
 void image_job_cancel(struct image_job *j); /* NULL allowed; the job may finish closing later */
 
 /* ---- the embedded image ---- */

@@ -18,7 +18,7 @@ struct registry_options {
 	struct image_service *service;
 	const struct image_ref *ref;
 	const struct auth_credentials *auth; /* copied */
-	const char *actions;		     /* "pull" or "pull,push" */
+	const char *actions;		     /* "pull" or "pull,push"; "" asks for no scope */
 };
 struct registry *registry_open(const struct registry_options *o);
 struct registry *registry_hold(struct registry *r); /* another owner */
@@ -26,7 +26,7 @@ void registry_close(struct registry *r); /* the last owner's cancels all calls; 
 
 struct registry_request {
 	const char *method; /* GET, HEAD; POST, PUT, PATCH, DELETE are not repeated by themselves */
-	const char *path;   /* below /v2/NAME/ : "manifests/latest"; or a whole URL */
+	const char *path; /* below /v2/NAME/ : "manifests/latest"; a whole URL; "/": /v2/ itself */
 	const char *accept;
 	const char *content_type;
 	const char *body;

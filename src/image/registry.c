@@ -286,9 +286,11 @@ static void fetch_token(struct registry *r)
 		buf_adds(&url, r->challenge.realm);
 	buf_adds(args, "service=");
 	auth_url_encode(r->challenge.service, args);
-	buf_adds(args, "&scope=");
-	AUTO_FREE char *scope = xasprintf("repository:%s:%s", r->ref.path, r->actions);
-	auth_url_encode(scope, args);
+	if (r->actions[0]) {
+		AUTO_FREE char *scope = xasprintf("repository:%s:%s", r->ref.path, r->actions);
+		buf_adds(args, "&scope=");
+		auth_url_encode(scope, args);
+	}
 	if (refresh) {
 		buf_adds(&form, "&grant_type=refresh_token&client_id=coracle&refresh_token=");
 		auth_url_encode(r->auth.identity_token, &form);
@@ -544,7 +546,11 @@ static void call_http(struct registry_call *c)
 	size_t n = 0;
 	bool whole = strstr(c->path, "://") != NULL;
 	free(c->url);
-	c->url = whole ? xstrdup(c->path) : xasprintf("%s%s/%s", r->base, r->ref.path, c->path);
+	if (!strcmp(c->path, "/"))
+		c->url = xstrdup(r->base);
+	else
+		c->url = whole ? xstrdup(c->path)
+			       : xasprintf("%s%s/%s", r->base, r->ref.path, c->path);
 	/* Secrets go to the registry's own host only. */
 	if (r->token.n && (!whole || str_starts(c->path, r->base))) {
 		buf_addf(&auth, "Authorization: %s", buf_text(&r->token));
