@@ -72,7 +72,7 @@ static void auth_gone(struct api_request *r)
 
 static void auth(struct api_request *r)
 {
-	AUTO(json) struct json *j = NULL;
+	struct json *j = NULL; /* the request's */
 	struct err e = ERR_INIT;
 	struct image_job *job = NULL;
 

@@ -85,6 +85,8 @@ static void pull_fail(struct pull *p, const struct err *e)
 			 "'docker login'",
 			 name);
 	}
+	if (err.kind == ERR_UNAUTHORIZED)
+		err.kind = ERR_SYSTEM; /* a 401 would make clients ask for a password */
 	job_end(&p->job, NULL, &err);
 }
 

@@ -53,6 +53,8 @@ static void push_drop(struct image_job *j)
 static void push_fail(struct push *p, const struct err *e)
 {
 	struct err err = *e;
+	if (err.kind == ERR_UNAUTHORIZED)
+		err.kind = ERR_SYSTEM; /* a 401 would make clients ask for a password */
 	job_end(&p->job, NULL, &err);
 }
 
