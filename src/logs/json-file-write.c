@@ -172,10 +172,10 @@ static char *escape_one(char *o, unsigned char c)
 	case '\t':
 		return put(o, "\\t", 2);
 	default:
-		o = put(o, "\\u00", 4);
-		*o++ = hex[c >> 4];
-		*o++ = hex[c & 15];
-		return o;
+		memcpy(o, "\\u00", 4);
+		o[4] = hex[c >> 4];
+		o[5] = hex[c & 15];
+		return o + 6;
 	}
 }
 
@@ -189,7 +189,8 @@ static char *escape(char *o, const unsigned char *p, size_t n)
 
 		while (i < n && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
 			i++;
-		o = put(o, (const char *)p + from, i - from);
+		if (i > from)
+			o = put(o, (const char *)p + from, i - from);
 		if (i == n)
 			break;
 		if (p[i] < 0x80) {

@@ -64,7 +64,8 @@ struct log_reader;
  */
 int log_reader_open(const char *path, const struct log_query *q, struct log_reader **ret);
 int log_reader_fd(const struct log_reader *r); /* inotify; FD_NONE unless following */
-/* Next entry. Corrupt and torn lines are skipped. One call reads at most about 64 KiB. */
+/* Next entry. Corrupt and torn lines are skipped; entries before since_ns are read past in one go.
+ */
 enum log_read log_reader_next(struct log_reader *r, struct log_entry *ret);
 /* The container is gone: deliver what stands in the files, then LOG_READ_END. */
 void log_reader_finish(struct log_reader *r);
