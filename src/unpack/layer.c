@@ -163,6 +163,8 @@ int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct
 	}
 	if (reader_init(&r, &o->in, ret, e) == 0 && apply_all(&r, o, e) == 0)
 		rc = reader_finish(&r, e);
+	else if (e->kind == ERR_INVALID)
+		reader_blame(&r, e);
 	reader_done(&r);
 	umask(old);
 	if (rc < 0)

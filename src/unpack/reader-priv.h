@@ -35,3 +35,6 @@ int reader_next(struct reader *r, struct archive_entry **ret, struct err *e);
 int reader_block(struct reader *r, const void **p, size_t *n, uint64_t *at, struct err *e);
 /* Read to the end of the stream, fill res (digest, diff_id, sizes, entries). */
 int reader_finish(struct reader *r, struct err *e);
+/* After a failure: read on, and if the bytes themselves are not the expected ones, say that
+ * instead. */
+void reader_blame(struct reader *r, struct err *e);

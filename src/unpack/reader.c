@@ -157,3 +157,15 @@ int reader_finish(struct reader *r, struct err *e)
 	r->res->entries = r->entries;
 	return 0;
 }
+
+void reader_blame(struct reader *r, struct err *e)
+{
+	const void *p;
+
+	if (!r->stream || r->err.kind != ERR_NONE)
+		return;
+	while (next_chunk(r, &p) > 0)
+		;
+	if (r->err.kind == ERR_INVALID)
+		*e = r->err;
+}

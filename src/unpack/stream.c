@@ -269,6 +269,28 @@ static int drain_raw(struct stream *s, struct err *e)
 	return n < 0 ? -1 : 0;
 }
 
+/*
+ * Data that cannot be decoded is most often data damaged on its way: then the digest says so
+ * better. Reads the rest for it, which the expected size bounds.
+ */
+static void prefer_digest(struct stream *s, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	struct digest d;
+	ssize_t n;
+
+	if (e->kind != ERR_INVALID || !digest_is_set(&s->in.digest) || s->in.size == UINT64_MAX)
+		return;
+	while ((n = input_read(s, &ignored)) > 0)
+		;
+	if (n < 0)
+		return;
+	hasher_final(s->hash, &d);
+	if (!digest_eq(&d, &s->in.digest))
+		(void)err_set(e, ERR_INVALID, "wrong digest: expected %s, got %s",
+			      s->in.digest.text, d.text);
+}
+
 static void *stream_main(void *arg)
 {
 	struct stream *s = arg;
@@ -284,6 +306,8 @@ static void *stream_main(void *arg)
 	}
 	if (rc == 0 && s->in.sync && s->in.blob_fd >= 0 && fsync(s->in.blob_fd) < 0)
 		(void)err_sys(&e, -errno, "fsync of the blob");
+	else if (rc < 0 && !digest_is_set(&d))
+		prefer_digest(s, &e);
 	pthread_mutex_lock(&s->lock);
 	s->err = e;
 	s->digest = d;

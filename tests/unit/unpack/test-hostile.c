@@ -173,6 +173,18 @@ static void test_damage(void **state)
 	assert_int_equal(box_apply_bytes(x, gz.p, gz.n, NULL), -1);
 	box_refused(x, ERR_INVALID, "corrupt gzip");
 	gz.p[gz.n - 6] ^= 1;
+	gz.p[gz.n / 2] ^=
+		0x55; /* damaged on the way: the digest is the better message, also without gzip */
+	digest_of("the right bytes", 15, &o.in.digest);
+	o.in.size = gz.n;
+	assert_int_equal(box_apply_bytes(x, gz.p, gz.n, &o), -1);
+	box_refused(x, ERR_INVALID, "wrong digest");
+	tar.p[0] ^= 0x55;
+	o.in.size = tar.n;
+	assert_int_equal(box_apply_bytes(x, tar.p, tar.n, &o), -1);
+	box_refused(x, ERR_INVALID, "wrong digest");
+	tar.p[0] ^= 0x55;
+	gz.p[gz.n / 2] ^= 0x55;
 	buf_adds(&gz, "garbage");
 	assert_int_equal(box_apply_bytes(x, gz.p, gz.n, NULL), -1);
 	box_refused(x, ERR_INVALID, "garbage");
