@@ -128,13 +128,13 @@ static const char *choose(const char *platform)
 		"{\"digest\":\"" D
 		"\",\"size\":1,\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"}},"
 		"{\"digest\":\"" D "\",\"size\":2,\"platform\":{\"os\":\"linux\",\"architecture\":"
-				   "\"arm\",\"variant\":\"v5\"}},"
+		"\"arm\",\"variant\":\"v5\"}},"
 		"{\"digest\":\"" D "\",\"size\":3,\"platform\":{\"os\":\"linux\",\"architecture\":"
-				   "\"arm\",\"variant\":\"v6\"}},"
+		"\"arm\",\"variant\":\"v6\"}},"
 		"{\"digest\":\"" D
 		"\",\"size\":4,\"platform\":{\"os\":\"windows\",\"architecture\":\"amd64\"}},"
 		"{\"digest\":\"" D "\",\"size\":5,\"platform\":{\"os\":\"linux\",\"architecture\":"
-				   "\"arm64\",\"variant\":\"v8\"}},"
+		"\"arm64\",\"variant\":\"v8\"}},"
 		"{\"digest\":\"" D
 		"\",\"size\":6,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}},"
 		"{\"digest\":\"" D "\",\"size\":7}]}";
