@@ -132,12 +132,13 @@ static int parse_long(struct opts *o, const char *text, struct cursor *c, struct
 {
 	const char *eq = strchr(text, '=');
 	size_t n = eq ? (size_t)(eq - text) : strlen(text);
-	const struct opt *row = find_long(o->table, text, n);
+	bool help = n == 4 && !memcmp(text, "help", 4);
+	const struct opt *row = help ? NULL : find_long(o->table, text, n);
 
 	if (n == 0)
 		return err_set(e, ERR_INVALID, "bad flag syntax: --%s", text);
 	if (!row) {
-		if (n == 4 && !memcmp(text, "help", 4)) {
+		if (help) { /* some tables have a row for it, so that it is listed */
 			o->help = true;
 			return 0;
 		}

@@ -233,7 +233,7 @@ names() { tr '\n' ' ' <<<"$output"; }
 	done
 	run c no-such-command
 	[ "$status" -ne 0 ]
-	contains "$output" "is not a"
+	contains "$output" "unknown command: "
 }
 
 @test "nothing is left after all are removed" {

@@ -145,6 +145,10 @@ static void tables_are_sound(void **state)
 		}
 		assert_int_equal(opts_parse(&o, c->opts, 0, NULL, true, &e), 0);
 		opts_done(&o);
+		char *help[] = {(char[]){"--help"}};
+		assert_int_equal(opts_parse(&o, c->opts, 1, help, true, &e), 0);
+		assert_true(o.help);
+		opts_done(&o);
 	}
 }
 
