@@ -207,6 +207,28 @@ static bool wanted_by_ref(const struct filters *f, const struct store_image *img
 	return false;
 }
 
+/* A list by reference shows only the names that match. */
+static void write_wanted_refs(struct jw *w, const char *key, const struct filters *f,
+			      const char *const *refs, size_t n)
+{
+	const struct strs *v = filters_get(f, "reference");
+	char familiar[IMAGE_REF_TEXT_MAX];
+
+	jw_key(w, key);
+	jw_arr(w);
+	for (size_t i = 0; i < n; i++) {
+		bool match = !v || !v->n;
+
+		for (size_t k = 0; v && k < v->n && !match; k++)
+			match = ref_matches(v->v[k], refs[i]);
+		if (!match)
+			continue;
+		image_ref_text_familiar(refs[i], familiar);
+		jw_str(w, familiar);
+	}
+	jw_arr_end(w);
+}
+
 static bool truth(const char *s)
 {
 	return !strcmp(s, "1") || !strcmp(s, "true") || !strcmp(s, "True") || !strcmp(s, "TRUE") ||
@@ -256,8 +278,8 @@ static int list_one(const struct store_image *img, void *ud)
 		jw_null(w);
 	}
 	jw_kv_str(w, "ParentId", or_empty(c.parent));
-	write_refs(w, "RepoDigests", img->digests, img->ndigests);
-	write_refs(w, "RepoTags", img->tags, img->ntags);
+	write_wanted_refs(w, "RepoDigests", l->o->filters, img->digests, img->ndigests);
+	write_wanted_refs(w, "RepoTags", l->o->filters, img->tags, img->ntags);
 	jw_kv_i64(w, "SharedSize", -1);
 	jw_kv_u64(w, "Size", img->size);
 	jw_kv_u64(w, "VirtualSize", img->size);

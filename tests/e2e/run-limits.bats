@@ -50,7 +50,7 @@ inside() { # FLAGS... FILE -> its content in the container
 	code 125
 	run c run --rm --cpus 1000 default true
 	code 125
-	contains "$output" "Range of CPUs is from 0.01 to"
+	contains "$output" "ange of CPUs is from 0.01 to"
 	run c run --rm --cpus 1 --cpu-quota 1000 default true
 	code 125
 	run c run --rm --cpuset-cpus 900 default true
