@@ -73,12 +73,32 @@ static int mount_overlay(struct setup *s, struct err *e)
 	return s->root < 0 ? err_sys(e, -errno, "open the root file system") : 0;
 }
 
+/*
+ * The bundle's folder again, in this mount namespace: a descriptor from before the clone belongs to
+ * the old one, and kernels before 6.15 refuse to bind from there (EINVAL).
+ */
+static int bundle_here(int bundle_fd)
+{
+	char link[40], path[PATH_MAX];
+	ssize_t n;
+
+	if (bundle_fd < 0)
+		return FD_NONE;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", bundle_fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0)
+		return FD_NONE;
+	path[n] = 0;
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int mount_plain(struct setup *s, struct err *e)
 {
 	const char *path = s->cfg->root && s->cfg->root->path ? s->cfg->root->path : "rootfs";
-	int base = path[0] != '/' && s->req->bundle_fd >= 0 ? s->req->bundle_fd : AT_FDCWD;
-	AUTO_FD int m = mount_clone(base, path, true);
-	AUTO_FD int here = openat(base, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int base = bundle_here(s->req->bundle_fd);
+	AUTO_FD int m = mount_clone(base >= 0 && path[0] != '/' ? base : AT_FDCWD, path, true);
+	AUTO_FD int here = openat(base >= 0 && path[0] != '/' ? base : AT_FDCWD, path,
+				  O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (here < 0)
 		return err_sys(e, -errno, "open root file system %s", path);
