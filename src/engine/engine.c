@@ -377,8 +377,9 @@ void engine_close(struct engine *g)
 	/* The image service closes its handles in the loop; a worker in the trash must end before
 	 * the store. */
 	image_service_free(g->images);
-	while (uv_run(g->loop, UV_RUN_NOWAIT) && g->trash_busy)
-		;
+	uv_run(g->loop, UV_RUN_NOWAIT);
+	while (g->trash_busy)
+		uv_run(g->loop, UV_RUN_ONCE);
 	store_close(g->store);
 	map_free(g->by_id);
 	map_free(g->by_name);
