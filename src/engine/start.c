@@ -13,7 +13,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
 #include "base/banned.h"
 
@@ -78,12 +80,14 @@ static void attach_logs(struct container *c, const struct engine_attach *o)
 		.out = o->out, .err = o->err, .mux = o->mux && !c->meta.config.tty, .tail = -1};
 	AUTO_BUF struct buf out = BUF_INIT(1 << 20);
 	struct engine_logs *l = NULL;
+	struct timeval patience = {.tv_sec = 1};
 	struct err e = ERR_INIT;
 
 	if (engine_logs_open(c->g, c, &lo, NULL, NULL, &l, &e) < 0)
 		return;
-	/* The socket is blocking here: a slow client of attach with logs holds its own 1 MiB at
-	 * most. */
+	/* A client that does not read must not hold the engine: after a second the rest of the old
+	 * log is left out. */
+	setsockopt(o->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	while (engine_logs_read(l, &out) == ENGINE_LOGS_MORE) {
 		if (fs_write_all(o->fd, out.p, out.n) < 0)
 			break;
@@ -91,6 +95,7 @@ static void attach_logs(struct container *c, const struct engine_attach *o)
 	}
 	if (out.n > 0)
 		fs_write_all(o->fd, out.p, out.n);
+	setsockopt(o->fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){0}, sizeof(patience));
 	engine_logs_close(l);
 }
 
