@@ -137,6 +137,27 @@ static int bind_init(struct setup *s, struct err *e)
 	return rc < 0 ? err_sys(e, rc, "mount /sbin/docker-init") : 0;
 }
 
+/*
+ * compat 6.15: a descriptor from before the clone belongs to the caller's mount namespace, and its mounts cannot be copied here.
+ * The child's copy of it is opened again by its path.
+ */
+static int reopen_bundle(int fd, struct err *e)
+{
+	char link[40], path[PATH_MAX];
+
+	if (fd < 3)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return err_sys(e, -errno, "find the bundle");
+	path[n] = '\0';
+	AUTO_FD int again = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (again < 0 || dup3(again, fd, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "open bundle %s", path);
+	return 0;
+}
+
 int rootfs_mount(struct setup *s, struct err *e)
 {
 	/* nothing of ours may reach the host; slave keeps the other direction when a mount asks for
@@ -145,6 +166,8 @@ int rootfs_mount(struct setup *s, struct err *e)
 
 	if (mount(NULL, "/", NULL, how, NULL) < 0)
 		return err_sys(e, -errno, "make the mount namespace private");
+	if (reopen_bundle(s->req->bundle_fd, e) < 0)
+		return -1;
 	if ((s->req->overlay ? mount_overlay(s, e) : mount_plain(s, e)) < 0)
 		return -1;
 	if (mounts_apply(s, e) < 0)
