@@ -69,7 +69,8 @@ static bool tree_is_clean(struct json_object *o, const char **ret_why)
 	}
 }
 
-/* json-c takes 'key' for "key" even when strict; outside strings an apostrophe has no place in JSON. */
+/* json-c takes 'key' for "key" even when strict; outside strings an apostrophe has no place in
+ * JSON. */
 static bool has_stray_apostrophe(const char *p, size_t n)
 {
 	bool in_string = false;

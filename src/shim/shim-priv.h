@@ -109,7 +109,8 @@ int process_resize(struct shim *s, const struct shim_request *r, struct err *e);
 int process_pause(struct shim *s, bool pause, struct err *e);
 int process_update(struct shim *s, const struct shim_request *r, struct err *e);
 void process_reap(struct io *io);
-/* Tell the engine how an exec ended, once. Before its client sees the end: it asks for the code then. */
+/* Tell the engine how an exec ended, once. Before its client sees the end: it asks for the code
+ * then. */
 void process_exec_tell(struct io *io);
 void process_report(struct shim *s); /* exits whose output is delivered */
 

@@ -34,8 +34,7 @@ static void test_only_given_descriptors(void **state)
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	/* crossing numbers: the pipe's write end goes to 1 and to 5 */
 	const struct spawn_fd fds[] = {{pipe_fds[1], 5}, {pipe_fds[1], 1}};
-	assert_int_equal(
-		run("ls /proc/self/fd; exit 7", fds, 2), 7);
+	assert_int_equal(run("ls /proc/self/fd; exit 7", fds, 2), 7);
 	close(pipe_fds[1]);
 	assert_int_equal(fs_read_fd(pipe_fds[0], &b), 0);
 	close(pipe_fds[0]);
