@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
+#include "image/platform.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,21 +68,41 @@ static int check_peers(struct engine *g, struct host_config *h, struct arena *a,
 	return 0;
 }
 
+/* An image for another machine starts at the user's own risk (binfmt may know it), but never
+ * unsaid. */
+static void warn_foreign(const char *os, const char *arch, struct warnings *warn)
+{
+	struct image_platform host;
+	char text[96];
+
+	image_platform_host(&host);
+	if (!arch || !*arch || !strcmp(arch, host.arch))
+		return;
+	image_platform_format(&host, text);
+	warnings_add(warn, arena_printf(warn->a,
+					"The requested image's platform (%s/%s) does not match the "
+					"detected host platform (%s) and no specific platform was "
+					"requested",
+					os && *os ? os : "linux", arch, text));
+}
+
 static int check_platform(const char *platform, const struct store_image *img, const char *ref,
-			  struct err *e)
+			  struct warnings *warn, struct err *e)
 {
 	struct str rest = str_of(platform), os = {0}, arch = {0};
 	AUTO(json) struct json *j = NULL;
 	const char *have_os, *have_arch;
 
-	if (!platform || !*platform)
-		return 0;
-	str_cut(&rest, '/', &os);
-	str_cut(&rest, '/', &arch);
 	if (json_parse(img->config, strlen(img->config), &j, e) < 0)
 		return -1;
 	have_os = json_str(json_get(j, "os"));
 	have_arch = json_str(json_get(j, "architecture"));
+	if (!platform || !*platform) {
+		warn_foreign(have_os, have_arch, warn);
+		return 0;
+	}
+	str_cut(&rest, '/', &os);
+	str_cut(&rest, '/', &arch);
 	if ((have_os && os.n > 0 && !str_eq(os, have_os)) ||
 	    (have_arch && arch.n > 0 && !str_eq(arch, have_arch)))
 		return err_set(e, ERR_NOT_FOUND,
@@ -191,7 +212,7 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 	    validate_networking(body->networking, h.network_mode, e) < 0)
 		return -1;
 	if (find_image(g, m.config.image, &img, e) < 0 ||
-	    check_platform(platform, img, m.config.image, e) < 0)
+	    check_platform(platform, img, m.config.image, &warn, e) < 0)
 		return -1;
 	trace_point("create: image found");
 	if (merge_image_config(&m.config, img->config, a, e) < 0 ||

@@ -186,7 +186,7 @@ leaks() {
 }
 # Fails, saying what, unless nothing is left within a few seconds.
 no_leaks() {
-	wait_for 5 leak_free "$@" || {
+	wait_for 20 leak_free "$@" || {
 		echo "left behind:" >&2
 		leaks "$@" >&2
 		return 1
