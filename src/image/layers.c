@@ -141,6 +141,11 @@ static int prepare(struct layers *s, size_t i, struct err *e)
 		return err_set(e, ERR_INVALID, "invalid layer digest");
 	store_chain_id(i ? &s->v[i - 1].chain : NULL, &l->diff_id, &l->chain);
 	digest_short(&l->blob, l->id);
+	uint64_t size;
+	if (store_blob_has(s->want.job->service->store, &l->blob, &size) &&
+	    size != (uint64_t)l->desc->size)
+		return err_set(e, ERR_INVALID, "layer %s has %llu bytes, its manifest says %lld",
+			       l->id, (unsigned long long)size, (long long)l->desc->size);
 	if (store_layer_has(s->want.job->service->store, &l->chain)) {
 		store_lease_layer(s->want.lease, &l->chain);
 		l->state = LAYER_DONE;

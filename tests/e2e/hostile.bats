@@ -106,6 +106,7 @@ refused() { # NAME...: no image, a text, no rubbish, engine alive
 		image = imagelib.Image([imagelib.busybox_tar()])
 		blob = hostile.bomb()
 		image.descs = [image.put(blob, imagelib.OCI + 'layer.v1.tar+gzip')]
+		image.config['rootfs']['diff_ids'] = ['sha256:' + '1' * 64]
 		image.seal()
 		imagelib.write_oci_archive(image, sys.argv[1], 'bomb:latest')
 	END

@@ -52,14 +52,15 @@ def bad_documents(box):
     image = Image([box])
     image.manifest['layers'] = [dict(image.descs[0], digest='md5:' + 'a' * 32)]
     yield 'digest-algorithm', image.remanifest()
-    image = Image([box])
-    image.manifest['layers'] = [dict(image.descs[0], size=-1)]
+    # Layers of their own: a layer that is known already is not fetched again.
+    image = Image([box, Tar().file('size', 'negative').done()])
+    image.manifest['layers'] = [image.descs[0], dict(image.descs[1], size=-1)]
     yield 'size-negative', image.remanifest()
-    image = Image([box])
-    image.manifest['layers'] = [dict(image.descs[0], size=image.descs[0]['size'] - 1)]
+    image = Image([box, Tar().file('size', 'small').done()])
+    image.manifest['layers'] = [image.descs[0], dict(image.descs[1], size=image.descs[1]['size'] - 1)]
     yield 'size-small', image.remanifest()
-    image = Image([box])
-    image.manifest['layers'] = [dict(image.descs[0], size=image.descs[0]['size'] + 1000)]
+    image = Image([box, Tar().file('size', 'large').done()])
+    image.manifest['layers'] = [image.descs[0], dict(image.descs[1], size=image.descs[1]['size'] + 1000)]
     yield 'size-large', image.remanifest()
     image = Image([box])
     image.manifest['layers'] = image.descs * 2

@@ -57,15 +57,13 @@ engine_pid() {
 
 # Pids of every process of this home: engine, shims, workers (by executable and argument or open folder).
 home_pids() {
-	local d exe
-	for d in /proc/[0-9]*; do
-		exe=$(readlink "$d/exe" 2>/dev/null) || continue
-		case "$exe" in */coracled | */coracle-shim | */coracle-unpack) ;; *) continue ;; esac
-		if tr '\0' ' ' <"$d/cmdline" 2>/dev/null | grep -qF "$HOME_DIR" ||
-			tr '\0' '\n' <"$d/environ" 2>/dev/null | grep -qxF "CORACLE_HOME=$HOME_DIR"; then
-			echo "${d#/proc/}"
-		fi
-	done
+	local f exe
+	# One grep over all processes: a machine may have hundreds.
+	grep -lsF -e "$HOME_DIR" /proc/[0-9]*/cmdline /proc/[0-9]*/environ | cut -d/ -f3 | sort -u |
+		while read -r f; do
+			exe=$(readlink "/proc/$f/exe" 2>/dev/null) || continue
+			case "$exe" in */coracled | */coracle-shim | */coracle-unpack) echo "$f" ;; esac
+		done
 }
 shim_pids() {
 	local p
@@ -89,12 +87,13 @@ no_home_pids() {
 	[ -z "$(home_pids)" ]
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds, every 20 ms
+# wait_for SECONDS COMMAND...: until it succeeds, every 20 ms, at least three times
 wait_for() {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + $1 + 1)) tries=0
 	shift
 	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
+		tries=$((tries + 1))
+		[ "$SECONDS" -lt "$end" ] || [ "$tries" -lt 3 ] || return 1
 		sleep 0.02
 	done
 }
