@@ -138,8 +138,8 @@ static int bind_init(struct setup *s, struct err *e)
 }
 
 /*
- * compat 6.15: a descriptor from before the clone belongs to the caller's mount namespace, and its mounts cannot be copied here.
- * The child's copy of it is opened again by its path.
+ * compat 6.15: a descriptor from before the clone belongs to the caller's mount namespace, and its
+ * mounts cannot be copied here. The child's copy of it is opened again by its path.
  */
 static int reopen_bundle(int fd, struct err *e)
 {
