@@ -150,8 +150,8 @@ static void exec_is_inside(void **state)
 	NEEDS_ROOT();
 	static const char *const args[] = {
 		"sh", "-c",
-		"hostname; id -u; cat /proc/1/cmdline | head -c 5; echo; "
-		"for i in /proc/self/fd/*; do [ -e $i ] && echo $i; done; exit 3"};
+		("hostname; id -u; cat /proc/1/cmdline | head -c 5; echo; "
+		 "for i in /proc/self/fd/*; do [ -e $i ] && echo $i; done; exit 3")};
 	pid_t pids[16];
 	up("sleep 100; true", "");
 	assert_int_equal(exec_in(args, 3, "app", &out), 3);
