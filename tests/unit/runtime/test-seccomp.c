@@ -113,8 +113,8 @@ static void bad_profiles_are_refused(void **state)
 					  "[]",
 					  "{\"defaultAction\":\"X\"}",
 					  "{\"defaultAction\":\"SCMP_ACT_ALLOW\"",
-					  "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{"
-					  "\"names\":[\"read\"],\"action\":\"NO\"}]}"};
+					  ("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{"
+					   "\"names\":[\"read\"],\"action\":\"NO\"}]}")};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct seccomp_source s = {.json = bad[i], .n = strlen(bad[i])};
