@@ -156,6 +156,7 @@ struct engine {
 	char engine_id[40];
 	bool trash_busy, trash_again;
 	uv_work_t trash_work;
+	uv_timer_t *trash_timer;
 	bool reap_execs;
 };
 

@@ -272,6 +272,24 @@ void engine_trash(struct engine *g)
 		g->trash_busy = true;
 }
 
+static void trash_timer(uv_timer_t *t)
+{
+	struct engine *g = t->data;
+
+	engine_timer_free(&g->trash_timer);
+	engine_trash(g);
+}
+
+/* Failed pulls and loads leave something too: emptied a moment later, when the operation is over.
+ */
+static void on_trash(void *ud)
+{
+	struct engine *g = ud;
+
+	if (!g->trash_timer && !g->closing)
+		g->trash_timer = engine_timer(g, 100, trash_timer, g);
+}
+
 /* ---- open, close ---- */
 
 static void image_event(void *ud, const char *action, const char *id, const char *name)
@@ -339,6 +357,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	events_init(g);
 	if (make_dirs(g, e) < 0 || store_open(g->data_dir, g->run_dir, &g->store, e) < 0)
 		goto fail;
+	store_on_trash(g->store, on_trash, g);
 	ic.store = g->store;
 	ic.program_dir = g->program_dir;
 	if (image_service_new(&ic, &g->images, e) < 0)
@@ -365,6 +384,7 @@ void engine_close(struct engine *g)
 	if (!g)
 		return;
 	g->closing = true;
+	engine_timer_free(&g->trash_timer);
 	LIST_FOR_EACH (it, &g->order) {
 		struct container *c = LIST_ENTRY(it, struct container, link);
 

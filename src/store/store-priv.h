@@ -23,6 +23,8 @@ struct store {
 	struct stmt_slot stmts[STMT_SLOTS];
 	bool in_tx; /* store_begin() */
 	char *data, *layers, *containers, *volumes;
+	void (*on_trash)(void *ud);
+	void *on_trash_ud;
 	int data_fd, layers_fd, containers_fd, volumes_fd, blobs_fd, ingest_fd, trash_fd, lock_fd;
 	struct map *ingests; /* digests being downloaded by this process */
 	struct list leases;

@@ -230,6 +230,8 @@ int trash_move(struct store *s, int dir_fd, const char *name, struct err *e)
 	store_unique(s, "t-", to, sizeof(to));
 	if (renameat(dir_fd, name, s->trash_fd, to) < 0 && errno != ENOENT)
 		return err_sys(e, -errno, "move \"%s\" to the trash", name);
+	if (s->on_trash)
+		s->on_trash(s->on_trash_ud);
 	return 0;
 }
 
@@ -243,6 +245,12 @@ bool store_is_hex(const char *s, size_t min, size_t max)
 static bool is_dot(const char *name)
 {
 	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+void store_on_trash(struct store *s, void (*fn)(void *ud), void *ud)
+{
+	s->on_trash = fn;
+	s->on_trash_ud = ud;
 }
 
 bool store_trash_pending(struct store *s)

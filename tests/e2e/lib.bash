@@ -163,6 +163,7 @@ gone() {
 	! c inspect "$1" >/dev/null 2>&1
 }
 
+# Partial downloads may stay: the next pull goes on with them.
 # Everything that a container of this home could leave. With running ids as arguments, those may stay.
 leaks() {
 	local id keep=" $* "
@@ -173,14 +174,14 @@ leaks() {
 		grep -qxF "$id" "$HOME_DIR/ids" 2>/dev/null || continue
 		case "$keep" in *" $id "*) ;; *) echo "cgroup of $id" ;; esac
 	done
-	grep -F "$HOME_DIR/" /proc/self/mountinfo
+	grep -F "$HOME_DIR/" /proc/self/mountinfo || true
 	local p running
 	for p in $(shim_pids); do
 		running=$(tr '\0' ' ' <"/proc/$p/cmdline" | grep -oE '[0-9a-f]{64}' | head -n 1)
 		case "$keep" in *" $running "*) ;; *) echo "shim $p of $running" ;; esac
 	done
 	find "$HOME_DIR/data/layers" "$HOME_DIR/data/ingest" "$HOME_DIR/data/trash" -mindepth 1 -maxdepth 1 \
-		\( -name 'tmp-*' -o -name '*.partial' -o -path '*/trash/*' \) 2>/dev/null
+		\( -name 'tmp-*' -o -path '*/trash/*' \) 2>/dev/null
 	return 0
 }
 # Fails, saying what, unless nothing is left within a few seconds.
