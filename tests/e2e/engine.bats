@@ -72,7 +72,7 @@ one_engine() {
 @test "socket activation" {
 	command -v systemd-socket-activate >/dev/null || skip_because "systemd-socket-activate is not installed"
 	mkdir -p "$HOME_DIR/run"
-	systemd-socket-activate -l "$SOCK" "$BIN/coracled" </dev/null >"$HOME_DIR/engine.log" 2>&1 3>&- 4>&- &
+	systemd-socket-activate -E CORACLE_HOME -l "$SOCK" "$BIN/coracled" </dev/null >"$HOME_DIR/engine.log" 2>&1 3>&- 4>&- &
 	echo $! >"$HOME_DIR/engine.test-pid"
 	wait_for 5 test -S "$SOCK"
 	wait_for 10 ping
