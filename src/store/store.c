@@ -11,11 +11,34 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/banned.h"
 
 #define RESERVE_SIZE (256 * 1024)
+
+#define LOCK_TRIES   100
+#define LOCK_STEP_NS 10000000L
+
+/*
+ * An engine that was just killed may still be on its way out of the kernel with the lock in its
+ * hands: up to a second is given to it before the answer is "in use".
+ */
+static int lock_patiently(int fd, struct flock *lock)
+{
+	struct timespec step = {.tv_nsec = LOCK_STEP_NS};
+
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (fcntl(fd, F_OFD_SETLK, lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return -1;
+		nanosleep(&step, NULL);
+	}
+	errno = EAGAIN;
+	return -1;
+}
 
 /* Open file description locks vanish with the process, however it ends. */
 static int take_lock(struct store *s, const char *run_dir, struct err *e)
@@ -27,7 +50,7 @@ static int take_lock(struct store *s, const char *run_dir, struct err *e)
 	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd < 0)
 		return err_sys(e, -errno, "open %s", path);
-	if (fcntl(s->lock_fd, F_OFD_SETLK, &lock) < 0) {
+	if (lock_patiently(s->lock_fd, &lock) < 0) {
 		if (errno != EAGAIN && errno != EACCES)
 			return err_sys(e, -errno, "lock %s", path);
 		ssize_t n = pread(s->lock_fd, pid, sizeof(pid) - 1, 0);
