@@ -309,8 +309,8 @@ int store_end(struct store *s, bool commit, struct err *e);
 /* Unreferenced layers and blobs, partial downloads untouched for max_age_ns: to the trash. Returns
  * bytes freed. */
 int store_gc(struct store *s, int64_t max_age_ns, uint64_t *ret_freed, struct err *e);
-/* fn is called whenever something was moved to the trash, in the middle of an operation: it may only
- * note that. */
+/* fn is called whenever something was moved to the trash, in the middle of an operation: it may
+ * only note that. */
 void store_on_trash(struct store *s, void (*fn)(void *ud), void *ud);
 /* True when something waits in the trash: run store_trash_empty() on a worker thread. */
 bool store_trash_pending(struct store *s);
