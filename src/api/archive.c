@@ -16,16 +16,6 @@ struct transfer {
 	bool drained, packed; /* tar out: the pipe ended; the worker did */
 };
 
-static struct container *find(struct api_request *r)
-{
-	struct err e = ERR_INIT;
-	struct container *c = engine_container_get(r->engine, r->params[0], &e);
-
-	if (!c)
-		api_reply_error(r, &e);
-	return c;
-}
-
 static void base64(const char *p, size_t n, struct buf *out)
 {
 	static const char set[] =
@@ -65,7 +55,7 @@ static bool add_stat(struct api_request *r, struct container *c)
 
 static void head(struct api_request *r)
 {
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (c && add_stat(r, c))
 		api_reply_empty(r, 200);
@@ -143,7 +133,7 @@ static void send_tar(struct api_request *r, struct container *c, const char *pat
 
 static void get(struct api_request *r)
 {
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (c && add_stat(r, c))
 		send_tar(r, c, api_query(r, "path"));
@@ -151,7 +141,7 @@ static void get(struct api_request *r)
 
 static void export_container(struct api_request *r)
 {
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (c)
 		send_tar(r, c, NULL);
@@ -173,7 +163,7 @@ static void in_done(void *ud, const struct err *e)
 
 static void put(struct api_request *r)
 {
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 	struct transfer *t = arena_alloc(r->arena, sizeof *t);
 	struct err e = ERR_INIT;
 	const char *path = api_query(r, "path");

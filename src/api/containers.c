@@ -8,8 +8,7 @@
 
 #include "base/banned.h"
 
-/* The container of {id}; answers the error itself. */
-static struct container *find(struct api_request *r)
+struct container *api_container(struct api_request *r)
 {
 	struct err e = ERR_INIT;
 	struct container *c = engine_container_get(r->engine, r->params[0], &e);
@@ -69,7 +68,7 @@ static void inspect(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (c)
 		api_finish_json(
@@ -93,7 +92,7 @@ static void start(struct api_request *r)
 		api_unsupported(r, "start from a checkpoint");
 		return;
 	}
-	c = find(r);
+	c = api_container(r);
 	if (!c)
 		return;
 	api_hold(r);
@@ -121,7 +120,7 @@ static void stop(struct api_request *r)
 	struct err e = ERR_INIT;
 	const char *signal;
 	int timeout;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c || !stop_options(r, &signal, &timeout))
 		return;
@@ -135,7 +134,7 @@ static void restart(struct api_request *r)
 	struct err e = ERR_INIT;
 	const char *signal;
 	int timeout;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c || !stop_options(r, &signal, &timeout))
 		return;
@@ -165,7 +164,7 @@ static void kill_container(struct api_request *r)
 static void pause_container(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -176,7 +175,7 @@ static void pause_container(struct api_request *r)
 static void unpause(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -187,7 +186,7 @@ static void unpause(struct api_request *r)
 static void remove_container(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -202,7 +201,7 @@ static void remove_container(struct api_request *r)
 static void rename_container(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -216,7 +215,7 @@ static void resize(struct api_request *r)
 {
 	struct err e = ERR_INIT;
 	int64_t h, w;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -232,7 +231,7 @@ static void update(struct api_request *r)
 {
 	struct err e = ERR_INIT;
 	struct json *j;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -247,7 +246,7 @@ static void update(struct api_request *r)
 static void top(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -262,7 +261,7 @@ static void changes(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (c)
 		api_finish_json(r, engine_container_changes(r->engine, c, &out, &e), &out, &e);

@@ -31,6 +31,8 @@ struct engine;
 struct uv_loop_s;
 struct api_server;
 
+struct container;
+
 struct api_request {
 	struct engine *engine;
 	struct uv_loop_s *loop;
@@ -112,6 +114,8 @@ void api_done_json(void *ud, const char *json, const struct err *e); /* 200; dro
 /* rc of the engine call: 0 nothing (the callback answers), 1 answers 304, -1 the error; both drop
  * the request. */
 void api_settle(struct api_request *r, int rc, const struct err *e);
+/* The container of the first path parameter; NULL: the error is answered already. */
+struct container *api_container(struct api_request *r);
 /* 200 with the buffer, or the error when rc < 0. */
 void api_finish_json(struct api_request *r, int rc, const struct buf *json, const struct err *e);
 /* 501 "<what> is not supported yet by coracle" */

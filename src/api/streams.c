@@ -14,16 +14,6 @@
 #define RAW_STREAM   "application/vnd.docker.raw-stream"
 #define MULTI_STREAM "application/vnd.docker.multiplexed-stream"
 
-static struct container *find(struct api_request *r)
-{
-	struct err e = ERR_INIT;
-	struct container *c = engine_container_get(r->engine, r->params[0], &e);
-
-	if (!c)
-		api_reply_error(r, &e);
-	return c;
-}
-
 /* Clients before 1.42 do not know the second media type. */
 static const char *stream_type(const struct api_request *r, bool mux)
 {
@@ -57,7 +47,7 @@ static void attach_socket(struct api_request *r, int fd, const void *extra, size
 static void attach(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -133,7 +123,7 @@ static void logs(struct api_request *r)
 	struct err e = ERR_INIT;
 	struct engine_logs *l = NULL;
 	const char *tail = api_query(r, "tail");
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -213,7 +203,7 @@ static void wait_container(struct api_request *r)
 	struct err e = ERR_INIT;
 	struct engine_wait *w = NULL;
 	const char *condition = r->target.version >= 30 ? api_query(r, "condition") : NULL;
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 
 	if (!c)
 		return;
@@ -284,7 +274,7 @@ static void stats_tick(uv_timer_t *t)
 
 static void stats(struct api_request *r)
 {
-	struct container *c = find(r);
+	struct container *c = api_container(r);
 	const char *stream = api_query(r, "stream");
 
 	if (!c)

@@ -281,6 +281,17 @@ int json_decode_text(const char *p, size_t n, const struct json_schema *schema, 
 	return json_decode(j, schema, ret, a, e);
 }
 
+void strs_push(struct strs *s, struct arena *a, const char *v)
+{
+	const char **n = arena_alloc(a, (s->n + 1) * sizeof(*n));
+
+	if (s->n > 0)
+		memcpy(n, s->v, s->n * sizeof(*n));
+	n[s->n++] = v;
+	s->v = n;
+	s->set = true;
+}
+
 const char *strmap_get(const struct strmap *m, const char *key)
 {
 	for (size_t i = 0; i < m->n; i++)

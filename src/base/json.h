@@ -92,6 +92,8 @@ struct objmap {
 	size_t n;
 	bool set;
 };
+/* Append v (not copied); the list grows in the arena. */
+void strs_push(struct strs *s, struct arena *a, const char *v);
 const char *strmap_get(const struct strmap *m, const char *key);
 
 struct json_schema;

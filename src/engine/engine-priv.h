@@ -184,7 +184,6 @@ int validate_networking(const char *json, const char *network_mode, struct err *
 int validate_restart_policy(const struct restart_policy *p, bool auto_remove, struct err *e);
 int capability_normalize(const char *name,
 			 char ret[static 40]); /* "net_admin" to "CAP_NET_ADMIN"; -EINVAL unknown */
-extern const char *const capability_names[];   /* all known, NULL-terminated */
 /* "seccomp=...": what the options ask for. */
 struct security {
 	const char *seccomp; /* "default", "unconfined" or the JSON text of a profile */

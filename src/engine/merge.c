@@ -12,17 +12,6 @@ static bool is_set(const char *s)
 	return s && *s;
 }
 
-static void strs_append(struct strs *s, const char *v, struct arena *a)
-{
-	const char **n = arena_alloc(a, (s->n + 1) * sizeof(*n));
-
-	if (s->n > 0)
-		memcpy(n, s->v, s->n * sizeof(*n));
-	n[s->n++] = v;
-	s->v = n;
-	s->set = true;
-}
-
 /* Same variable name up to '='. */
 static bool env_same(const char *a, const char *b)
 {
@@ -39,7 +28,7 @@ static void merge_env(struct strs *user, const struct strs *image, struct arena 
 		for (size_t k = 0; k < user->n && !found; k++)
 			found = env_same(user->v[k], image->v[i]);
 		if (!found)
-			strs_append(user, image->v[i], a);
+			strs_push(user, a, image->v[i]);
 	}
 }
 
@@ -51,7 +40,7 @@ static void merge_set(struct strs *user, const struct strs *image, struct arena 
 		for (size_t k = 0; k < user->n && !found; k++)
 			found = strcmp(user->v[k], image->v[i]) == 0;
 		if (!found)
-			strs_append(user, image->v[i], a);
+			strs_push(user, a, image->v[i]);
 	}
 }
 
@@ -135,7 +124,7 @@ static void strs_default(struct strs *s, const char *const *v, struct arena *a)
 	if (s->set)
 		return;
 	for (; *v; v++)
-		strs_append(s, *v, a);
+		strs_push(s, a, *v);
 }
 
 void host_config_defaults(struct host_config *h, struct arena *a)

@@ -6,6 +6,7 @@
  */
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "sys/caps.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -77,17 +78,6 @@ static struct strs list_of(struct arena *a, const char *const *v)
 	return s;
 }
 #define LIST(a, ...) list_of(a, (const char *const[]){__VA_ARGS__, NULL})
-
-static void strs_push(struct strs *s, struct arena *a, const char *v)
-{
-	const char **n = arena_alloc(a, (s->n + 1) * sizeof(*n));
-
-	if (s->n > 0)
-		memcpy(n, s->v, s->n * sizeof(*n));
-	n[s->n++] = v;
-	s->v = n;
-	s->set = true;
-}
 
 static void *objs_push(struct objs *o, struct arena *a, size_t size, size_t grow)
 {
@@ -518,22 +508,23 @@ static struct strs capabilities(const struct host_config *h, bool privileged, st
 	for (size_t i = 0; i < h->cap_drop.n; i++)
 		if (capability_normalize(h->cap_drop.v[i], name) == 0)
 			strs_push(&drop, a, arena_strdup(a, name));
-	for (const char *const *c = capability_names; *c; c++) {
+	for (int i = 0; caps_name(i); i++) {
+		const char *c = caps_name(i);
 		bool on = privileged;
 
 		if (!privileged) {
-			bool dropped = in_list(&drop, *c);
+			bool dropped = in_list(&drop, c);
 			struct strs base = list_of(a, default_caps);
 
 			if (in_list(&add, "ALL"))
 				on = !dropped;
 			else if (in_list(&drop, "ALL"))
-				on = in_list(&add, *c);
+				on = in_list(&add, c);
 			else
-				on = (in_list(&base, *c) && !dropped) || in_list(&add, *c);
+				on = (in_list(&base, c) && !dropped) || in_list(&add, c);
 		}
 		if (on)
-			strs_push(&out, a, *c);
+			strs_push(&out, a, c);
 	}
 	return out;
 }

@@ -6,6 +6,7 @@
  */
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "sys/caps.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -47,51 +48,6 @@ static bool json_is_empty(const char *json)
 	       strcmp(json, "[]") == 0;
 }
 
-const char *const capability_names[] = {
-	"CAP_CHOWN",
-	"CAP_DAC_OVERRIDE",
-	"CAP_DAC_READ_SEARCH",
-	"CAP_FOWNER",
-	"CAP_FSETID",
-	"CAP_KILL",
-	"CAP_SETGID",
-	"CAP_SETUID",
-	"CAP_SETPCAP",
-	"CAP_LINUX_IMMUTABLE",
-	"CAP_NET_BIND_SERVICE",
-	"CAP_NET_BROADCAST",
-	"CAP_NET_ADMIN",
-	"CAP_NET_RAW",
-	"CAP_IPC_LOCK",
-	"CAP_IPC_OWNER",
-	"CAP_SYS_MODULE",
-	"CAP_SYS_RAWIO",
-	"CAP_SYS_CHROOT",
-	"CAP_SYS_PTRACE",
-	"CAP_SYS_PACCT",
-	"CAP_SYS_ADMIN",
-	"CAP_SYS_BOOT",
-	"CAP_SYS_NICE",
-	"CAP_SYS_RESOURCE",
-	"CAP_SYS_TIME",
-	"CAP_SYS_TTY_CONFIG",
-	"CAP_MKNOD",
-	"CAP_LEASE",
-	"CAP_AUDIT_WRITE",
-	"CAP_AUDIT_CONTROL",
-	"CAP_SETFCAP",
-	"CAP_MAC_OVERRIDE",
-	"CAP_MAC_ADMIN",
-	"CAP_SYSLOG",
-	"CAP_WAKE_ALARM",
-	"CAP_BLOCK_SUSPEND",
-	"CAP_AUDIT_READ",
-	"CAP_PERFMON",
-	"CAP_BPF",
-	"CAP_CHECKPOINT_RESTORE",
-	NULL,
-};
-
 int capability_normalize(const char *name, char ret[static 40])
 {
 	size_t n = 0;
@@ -105,7 +61,7 @@ int capability_normalize(const char *name, char ret[static 40])
 		snprintf(ret, 40, "ALL");
 		return 0;
 	}
-	return is_one_of(ret, capability_names) ? 0 : -EINVAL;
+	return caps_by_name(ret) >= 0 ? 0 : -EINVAL;
 }
 
 static int validate_capabilities(const struct strs *caps, struct err *e)
