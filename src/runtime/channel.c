@@ -46,11 +46,11 @@ int channel_recv(int sock, char *buf, size_t size, size_t *ret_n, int *ret_fd, s
 	size_t nfds = 0;
 	ssize_t n;
 
+	/* A peer that ended with a gate unread resets the connection: said once, before what it had
+	 * sent. */
 	do
 		n = fs_recv_fds(sock, &r, sizeof(r) - 1, &fd, 1, &nfds);
-	while (n == -EINTR);
-	if (n == -ECONNRESET)
-		n = 0;
+	while (n == -EINTR || n == -ECONNRESET);
 	if (n < 0)
 		return err_sys(e, (int)n, "read from the container's setup process");
 	if (n == 0)

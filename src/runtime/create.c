@@ -10,6 +10,7 @@
 #include "sys/fs.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +64,7 @@ static void setup_done(struct setup *s)
 	for (size_t i = 0; i < s->njoins; i++)
 		fd_close(&s->joins[i].fd);
 	launch_done(&s->launch);
+	free(s->bundle_path);
 }
 
 static char *cgroup_path_of(const struct runtime_create *req)
@@ -285,6 +287,24 @@ static int run_child(struct setup *s, struct runtime_container *c, int child_soc
 	return wait_ready(req, c, e);
 }
 
+/*
+ * The path must be read here: behind clone the descriptor's mount belongs to a foreign namespace,
+ * and procfs shows its path from that one's root, which is not ours in a chroot.
+ */
+static int find_bundle(struct setup *s, struct err *e)
+{
+	char link[40], path[PATH_MAX];
+
+	if (s->req->bundle_fd < 3)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", s->req->bundle_fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return err_sys(e, -errno, "find the bundle");
+	s->bundle_path = xstrndup(path, (size_t)n);
+	return 0;
+}
+
 static int check(const struct runtime_create *req, struct err *e)
 {
 	const struct oci_config *c = req->config;
@@ -318,7 +338,7 @@ int runtime_create(const struct runtime_create *req, struct runtime_container *r
 	memcpy(s.launch.stdio, req->stdio, sizeof(s.launch.stdio));
 	c.cgroup_path = cgroup_path_of(req);
 	s.cgroup_path = c.cgroup_path;
-	if (parse_namespaces(&s, e) < 0 ||
+	if (find_bundle(&s, e) < 0 || parse_namespaces(&s, e) < 0 ||
 	    launch_prepare(&s.launch, req->seccomp_profile, req->config->linux_->seccomp,
 			   req->seccomp_cache_dir, req->privileged_seccomp_off, e) < 0)
 		goto out;

@@ -73,32 +73,12 @@ static int mount_overlay(struct setup *s, struct err *e)
 	return s->root < 0 ? err_sys(e, -errno, "open the root file system") : 0;
 }
 
-/*
- * The bundle's folder again, in this mount namespace: a descriptor from before the clone belongs to
- * the old one, and kernels before 6.15 refuse to bind from there (EINVAL).
- */
-static int bundle_here(int bundle_fd)
-{
-	char link[40], path[PATH_MAX];
-	ssize_t n;
-
-	if (bundle_fd < 0)
-		return FD_NONE;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", bundle_fd);
-	n = readlink(link, path, sizeof(path) - 1);
-	if (n <= 0)
-		return FD_NONE;
-	path[n] = 0;
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
 static int mount_plain(struct setup *s, struct err *e)
 {
 	const char *path = s->cfg->root && s->cfg->root->path ? s->cfg->root->path : "rootfs";
-	AUTO_FD int base = bundle_here(s->req->bundle_fd);
-	AUTO_FD int m = mount_clone(base >= 0 && path[0] != '/' ? base : AT_FDCWD, path, true);
-	AUTO_FD int here = openat(base >= 0 && path[0] != '/' ? base : AT_FDCWD, path,
-				  O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int base = s->req->bundle_fd > 2 && path[0] != '/' ? s->req->bundle_fd : AT_FDCWD;
+	AUTO_FD int m = mount_clone(base, path, true);
+	AUTO_FD int here = openat(base, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (here < 0)
 		return err_sys(e, -errno, "open root file system %s", path);
@@ -139,22 +119,15 @@ static int bind_init(struct setup *s, struct err *e)
 
 /*
  * compat 6.15: a descriptor from before the clone belongs to the caller's mount namespace, and its
- * mounts cannot be copied here. The child's copy of it is opened again by its path.
+ * mounts cannot be copied here. The child's copy of it is opened again by the path the caller saw.
  */
-static int reopen_bundle(int fd, struct err *e)
+static int reopen_bundle(struct setup *s, struct err *e)
 {
-	char link[40], path[PATH_MAX];
-
-	if (fd < 3)
+	if (!s->bundle_path)
 		return 0;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
-	if (n < 0)
-		return err_sys(e, -errno, "find the bundle");
-	path[n] = '\0';
-	AUTO_FD int again = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (again < 0 || dup3(again, fd, O_CLOEXEC) < 0)
-		return err_sys(e, -errno, "open bundle %s", path);
+	AUTO_FD int again = open(s->bundle_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (again < 0 || dup3(again, s->req->bundle_fd, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "open bundle %s", s->bundle_path);
 	return 0;
 }
 
@@ -166,7 +139,7 @@ int rootfs_mount(struct setup *s, struct err *e)
 
 	if (mount(NULL, "/", NULL, how, NULL) < 0)
 		return err_sys(e, -errno, "make the mount namespace private");
-	if (reopen_bundle(s->req->bundle_fd, e) < 0)
+	if (reopen_bundle(s, e) < 0)
 		return -1;
 	if ((s->req->overlay ? mount_overlay(s, e) : mount_plain(s, e)) < 0)
 		return -1;

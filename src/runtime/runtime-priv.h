@@ -61,6 +61,7 @@ struct setup {
 	int parent_sock;  /* the caller's end: the child closes its copy, so that the caller's death
 			     ends it */
 	int root;	  /* O_PATH of the container's root, in the child */
+	char *bundle_path; /* of req->bundle_fd, read before clone; NULL: no bundle */
 };
 
 static inline bool setup_new(const struct setup *s, unsigned flag)
