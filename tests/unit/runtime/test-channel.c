@@ -70,7 +70,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_error_arrives, open_ends, close_ends),
-		cmocka_unit_test_setup_teardown(test_error_arrives_behind_an_unread_gate, open_ends, close_ends),
+		cmocka_unit_test_setup_teardown(test_error_arrives_behind_an_unread_gate, open_ends,
+						close_ends),
 		cmocka_unit_test_setup_teardown(test_silent_end, open_ends, close_ends),
 	};
 
