@@ -4,6 +4,7 @@
 #include "api/request.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "wire/base64.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -15,22 +16,6 @@ struct transfer {
 	struct engine_files_job *job;
 	bool drained, packed; /* tar out: the pipe ended; the worker did */
 };
-
-static void base64(const char *p, size_t n, struct buf *out)
-{
-	static const char set[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < n; i += 3) {
-		unsigned v = (unsigned)(unsigned char)p[i] << 16 |
-			     (i + 1 < n ? (unsigned)(unsigned char)p[i + 1] << 8 : 0) |
-			     (i + 2 < n ? (unsigned)(unsigned char)p[i + 2] : 0);
-		buf_addc(out, set[v >> 18]);
-		buf_addc(out, set[v >> 12 & 63]);
-		buf_addc(out, i + 1 < n ? set[v >> 6 & 63] : '=');
-		buf_addc(out, i + 2 < n ? set[v & 63] : '=');
-	}
-}
 
 /* The stat of ?path= as the header that clients want before the archive; answers the error itself.
  */
@@ -48,7 +33,7 @@ static bool add_stat(struct api_request *r, struct container *c)
 		api_reply_error(r, &e);
 		return false;
 	}
-	base64(json.p, json.n, &text);
+	base64_encode(json.p, json.n, &text);
 	api_reply_header(r, "X-Docker-Container-Path-Stat", buf_text(&text));
 	return true;
 }

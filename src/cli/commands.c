@@ -68,6 +68,12 @@ static const struct opt pull_options[] = {
 	{'q', "quiet", B, NULL, "No progress", NULL, 0},
 	OPT_END,
 };
+static const struct opt login_options[] = {
+	{'p', "password", S, NULL, "Password or personal access token", NULL, 0},
+	{0, "password-stdin", B, NULL, "Take the password from stdin", NULL, 0},
+	{'u', "username", S, NULL, "Username", NULL, 0},
+	OPT_END,
+};
 static const struct opt images_options[] = {
 	{'a', "all", B, NULL, "All images (default: without intermediate ones)", NULL, 0},
 	{0, "digests", B, NULL, "Show digests", NULL, 0},
@@ -260,6 +266,10 @@ const struct command cli_commands[] = {
 	 pull_options, 1, 1, true, GROUP_COMMON, cmd_pull},
 	{"images", "image", "ls", "list", "[REPOSITORY[:TAG]]", "List images", images_options, 0, 1,
 	 true, GROUP_COMMON, cmd_images},
+	{"login", NULL, NULL, NULL, "[SERVER]", "Authenticate to a registry", login_options, 0, 1,
+	 true, GROUP_COMMON, cmd_login},
+	{"logout", NULL, NULL, NULL, "[SERVER]", "Log out from a registry", none, 0, 1, true,
+	 GROUP_COMMON, cmd_logout},
 	{"version", NULL, NULL, NULL, "", "Show the versions of client and engine",
 	 template_options, 0, 0, true, GROUP_COMMON, cmd_version},
 	{"info", "system", "info", NULL, "", "Show facts about the engine and its host",

@@ -16,6 +16,8 @@ COMMAND(tag);
 COMMAND(pull);
 COMMAND(load);
 COMMAND(save);
+COMMAND(login);
+COMMAND(logout);
 
 /* Shared by commands. */
 int upload(struct conn *k, int fd, struct err *e);

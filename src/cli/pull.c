@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pulling images, and showing progress messages: bars on a terminal, lines otherwise. */
+#include "cli/auth.h"
 #include "cli/progress.h"
 #include "cli/run.h"
 #include "base/mem.h"
@@ -53,9 +54,11 @@ int image_pull(struct cli *c, const char *name, const char *platform, bool quiet
 		url_query(&path, "platform", platform);
 	if (conn_open(c, &k, e) < 0)
 		return -1;
-	if (conn_send(&k, "POST", path.p, NULL, "text/plain", NULL, 0, e) == 0 &&
+	char *auth = auth_header(repo);
+	if (conn_send(&k, "POST", path.p, auth, "text/plain", NULL, 0, e) == 0 &&
 	    conn_check(&k, e) == 0)
 		rc = progress_show(&k, out, quiet, e);
+	auth_header_free(auth);
 	conn_close(c, &k);
 	return rc;
 }

@@ -3,6 +3,7 @@
 #include "image/auth.h"
 
 #include "base/json.h"
+#include "wire/base64.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -94,57 +95,6 @@ void auth_challenge_parse(const char *header, struct auth_challenge *ret)
 	}
 }
 
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+' || c == '-')
-		return 62;
-	return c == '/' || c == '_' ? 63 : -1;
-}
-
-bool auth_base64_decode(const char *s, size_t n, struct buf *out)
-{
-	unsigned acc = 0, bits = 0;
-	while (n && (s[n - 1] == '=' || s[n - 1] == '\n' || s[n - 1] == '\r'))
-		n--;
-	for (size_t i = 0; i < n; i++) {
-		int v = base64_value(s[i]);
-		if (s[i] == '\n' || s[i] == '\r')
-			continue;
-		if (v < 0)
-			return false;
-		acc = (acc << 6 | (unsigned)v) & 0xffffff;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			buf_addc(out, (char)(acc >> bits & 0xff));
-		}
-	}
-	return !out->overflow;
-}
-
-static void base64_encode(const char *p, size_t n, struct buf *out)
-{
-	static const char abc[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < n; i += 3) {
-		unsigned v = (unsigned)(unsigned char)p[i] << 16;
-		if (i + 1 < n)
-			v |= (unsigned)(unsigned char)p[i + 1] << 8;
-		if (i + 2 < n)
-			v |= (unsigned char)p[i + 2];
-		buf_addc(out, abc[v >> 18 & 63]);
-		buf_addc(out, abc[v >> 12 & 63]);
-		buf_addc(out, i + 1 < n ? abc[v >> 6 & 63] : '=');
-		buf_addc(out, i + 2 < n ? abc[v & 63] : '=');
-	}
-}
-
 void auth_basic_value(const struct auth_credentials *c, struct buf *out)
 {
 	AUTO_BUF struct buf pair = BUF_INIT(sizeof(*c));
@@ -176,7 +126,7 @@ static bool copy_field(const struct json *j, const char *key, char *to, size_t s
 static bool split_auth(const char *auth, struct auth_credentials *c)
 {
 	AUTO_BUF struct buf pair = BUF_INIT(sizeof(c->user) + sizeof(c->secret));
-	if (!auth_base64_decode(auth, strlen(auth), &pair))
+	if (!base64_decode_any(auth, strlen(auth), &pair))
 		return false;
 	const char *text = buf_text(&pair), *colon = strchr(text, ':');
 	if (!colon || (size_t)(colon - text) >= sizeof(c->user))
@@ -192,7 +142,7 @@ int auth_credentials_decode(const char *header, struct auth_credentials *ret, st
 		return 0;
 	AUTO_BUF struct buf text = BUF_INIT(32 << 10);
 	AUTO(json) struct json *j = NULL;
-	if (!auth_base64_decode(header, strlen(header), &text))
+	if (!base64_decode_any(header, strlen(header), &text))
 		return err_set(e, ERR_INVALID, "invalid X-Registry-Auth header: malformed base64");
 	if (json_parse(buf_text(&text), text.n, &j, e) < 0) {
 		err_set(e, ERR_INVALID,

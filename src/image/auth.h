@@ -32,5 +32,3 @@ void auth_credentials_wipe(struct auth_credentials *c);
 void auth_basic_value(const struct auth_credentials *c, struct buf *out);
 /* Percent-encode for a query or form. */
 void auth_url_encode(const char *s, struct buf *out);
-/* Standard or URL alphabet, padding optional, line ends ignored. False when malformed. */
-bool auth_base64_decode(const char *s, size_t n, struct buf *out);

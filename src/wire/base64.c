@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Base64 of RFC 4648 section 4, with padding. */
-#include "wire/shim-proto.h"
+/* See base64.h. */
+#include "wire/base64.h"
 
 #include <string.h>
 
 #include "base/banned.h"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-void base64_encode(const void *p, size_t n, struct buf *out)
+static const char standard[] = LETTERS_AND_DIGITS "+/";
+static const char url[] = LETTERS_AND_DIGITS "-_";
+
+static void encode(const char *alphabet, const void *p, size_t n, struct buf *out)
 {
 	const unsigned char *b = p;
 
@@ -24,11 +27,21 @@ void base64_encode(const void *p, size_t n, struct buf *out)
 	}
 }
 
+void base64_encode(const void *p, size_t n, struct buf *out)
+{
+	encode(standard, p, n, out);
+}
+
+void base64url_encode(const void *p, size_t n, struct buf *out)
+{
+	encode(url, p, n, out);
+}
+
 static int digit(char c)
 {
-	const char *at = c ? strchr(alphabet, c) : NULL;
+	const char *at = c ? strchr(standard, c) : NULL;
 
-	return at ? (int)(at - alphabet) : -1;
+	return at ? (int)(at - standard) : -1;
 }
 
 int base64_decode(const char *text, struct buf *out)
@@ -57,4 +70,27 @@ int base64_decode(const char *text, struct buf *out)
 		buf_add(out, b, (size_t)(3 - pad));
 	}
 	return out->overflow ? -EMSGSIZE : 0;
+}
+
+bool base64_decode_any(const char *s, size_t n, struct buf *out)
+{
+	unsigned acc = 0, bits = 0;
+
+	while (n && (s[n - 1] == '=' || s[n - 1] == '\n' || s[n - 1] == '\r'))
+		n--;
+	for (size_t i = 0; i < n; i++) {
+		int v = digit(s[i] == '-' ? '+' : s[i] == '_' ? '/' : s[i]);
+
+		if (s[i] == '\n' || s[i] == '\r')
+			continue;
+		if (v < 0)
+			return false;
+		acc = (acc << 6 | (unsigned)v) & 0xffffff;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			buf_addc(out, (char)(acc >> bits & 0xff));
+		}
+	}
+	return !out->overflow;
 }

@@ -21,6 +21,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "wire/base64.h"
 
 #define SHIM_CONTROL_FD	 3
 #define SHIM_MSG_MAX	 65536
@@ -188,7 +189,3 @@ bool detach_keys_feed(struct detach_keys *k, const void *p, size_t n, struct buf
 #define MUX_HEADER 8
 enum mux_stream { MUX_STDIN = 0, MUX_STDOUT = 1, MUX_STDERR = 2 };
 void mux_header(unsigned char ret[static MUX_HEADER], enum mux_stream stream, size_t n);
-
-/* ---- base64 (RFC 4648, with padding) ---- */
-void base64_encode(const void *p, size_t n, struct buf *out);
-int base64_decode(const char *text, struct buf *out); /* -EINVAL, -EMSGSIZE when out is full */
