@@ -22,10 +22,10 @@
 
 struct args {
 	struct unpack_input in;
-	int target_fd, ingest_fd, dir_fd, out_fd;
+	int target_fd, ingest_fd, dir_fd, out_fd, seal_fd;
 	struct digest diff_id;
 	const char *prefix, *path, *name;
-	bool plain, user_xattr, layer, no_confine;
+	bool plain, user_xattr, layer, no_confine, quick;
 };
 
 enum {
@@ -49,7 +49,9 @@ enum {
 	OPT_DIR,
 	OPT_PATH,
 	OPT_NAME,
-	OPT_LAYER
+	OPT_LAYER,
+	OPT_SEAL,
+	OPT_QUICK
 };
 
 static const struct option options[] = {
@@ -74,6 +76,8 @@ static const struct option options[] = {
 	{"path", required_argument, NULL, OPT_PATH},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"layer", no_argument, NULL, OPT_LAYER},
+	{"seal-fd", required_argument, NULL, OPT_SEAL},
+	{"quick", no_argument, NULL, OPT_QUICK},
 	{NULL, 0, NULL, 0},
 };
 
@@ -100,6 +104,8 @@ static int one_option(struct args *a, int opt, const char *v)
 		return fd_arg(v, &a->out_fd);
 	case OPT_DIR:
 		return fd_arg(v, &a->dir_fd);
+	case OPT_SEAL:
+		return fd_arg(v, &a->seal_fd);
 	case OPT_HAVE:
 		return num_parse_u64(v, 0, INT64_MAX, &a->in.blob_have);
 	case OPT_SIZE:
@@ -141,6 +147,9 @@ static int one_option(struct args *a, int opt, const char *v)
 	case OPT_LAYER:
 		a->layer = true;
 		return 0;
+	case OPT_QUICK:
+		a->quick = true;
+		return 0;
 	default:
 		return -1;
 	}
@@ -154,7 +163,8 @@ static int parse(int argc, char **argv, struct args *a, struct err *e)
 			   .target_fd = FD_NONE,
 			   .ingest_fd = FD_NONE,
 			   .dir_fd = FD_NONE,
-			   .out_fd = FD_NONE};
+			   .out_fd = FD_NONE,
+			   .seal_fd = FD_NONE};
 	opterr = 0;
 	for (;;) {
 		at = optind;
@@ -182,6 +192,7 @@ static int apply(const struct args *a, struct unpack_result *res, struct err *e)
 	struct unpack_apply o = {.in = a->in,
 				 .target_fd = a->target_fd,
 				 .diff_id = a->diff_id,
+				 .seal_fd = a->seal_fd,
 				 .plain = a->plain,
 				 .user_xattr = a->user_xattr};
 	struct buf b = BUF_INIT(4096);
@@ -200,6 +211,57 @@ static int apply(const struct args *a, struct unpack_result *res, struct err *e)
 		jw_kv_u64(&w, "contentSize", res->content_size);
 		jw_kv_u64(&w, "entries", res->entries);
 	}
+	if (a->target_fd >= 0 && res->uid_min <= res->uid_max) {
+		jw_kv_u64(&w, "uidMin", res->uid_min);
+		jw_kv_u64(&w, "uidMax", res->uid_max);
+		jw_kv_u64(&w, "gidMin", res->gid_min);
+		jw_kv_u64(&w, "gidMax", res->gid_max);
+	}
+	jw_obj_end(&w);
+	print_line(&b);
+	return 0;
+}
+
+/* One line per difference, up to UNPACK_PROBLEMS_MAX of them. */
+static int print_problem(void *ud, const char *path, const char *what)
+{
+	AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
+	struct jw w = JW_INIT(&b);
+	uint64_t *n = ud;
+
+	if ((*n)++ >= UNPACK_PROBLEMS_MAX)
+		return 0;
+	jw_obj(&w);
+	jw_kv_str(&w, "path", path);
+	jw_kv_str(&w, "problem", what);
+	jw_obj_end(&w);
+	buf_addc(&b, '\n');
+	return fs_write_all(RESULT_FD, b.p, b.n);
+}
+
+static int check(const struct args *a, struct err *e)
+{
+	uint64_t n = 0;
+	struct unpack_check o = {.dir_fd = a->dir_fd,
+				 .seal_fd = a->seal_fd,
+				 .quick = a->quick,
+				 .fn = print_problem,
+				 .ud = &n};
+	struct unpack_check_result res;
+	struct buf b = BUF_INIT(4096);
+	struct jw w = JW_INIT(&b);
+
+	if (a->dir_fd < 0 || a->seal_fd < 0)
+		return err_set(e, ERR_INVALID, "check needs --dir-fd and --seal-fd");
+	if (!a->no_confine && unpack_confine(a->dir_fd, false, true, e) < 0)
+		return err_wrap(e, "confine the checker");
+	if (unpack_check(&o, &res, e) < 0)
+		return -1;
+	jw_obj(&w);
+	jw_kv_bool(&w, "done", true);
+	jw_kv_u64(&w, "entries", res.entries);
+	jw_kv_u64(&w, "bytes", res.bytes);
+	jw_kv_u64(&w, "problems", res.problems);
 	jw_obj_end(&w);
 	print_line(&b);
 	return 0;
@@ -325,9 +387,11 @@ int main(int argc, char **argv)
 		rc = tar(&a, &res, &e);
 	else if (!strcmp(mode, "pack"))
 		rc = pack(&a, &res, &e);
+	else if (!strcmp(mode, "check"))
+		rc = check(&a, &e);
 	else
-		rc = err_set(&e, ERR_INVALID, "unknown mode \"%s\" (apply, archive, tar, pack)",
-			     mode);
+		rc = err_set(&e, ERR_INVALID,
+			     "unknown mode \"%s\" (apply, archive, tar, pack, check)", mode);
 	if (rc < 0)
 		print_error(&e, res.entry);
 	/* Nothing is buffered; exit handlers would only meet the sandbox. */

@@ -23,10 +23,12 @@
  *     --plain             ordinary extraction (docker cp, ADD): no whiteouts, merges with what is
  *                         below --target-fd
  *     --user-xattr        user.overlay.* instead of trusted.overlay.* (rootless)
+ *     --seal-fd N         an empty file: gets the layer's seal, for `check`
  *     --sync              fsync the blob and syncfs the target before the result
  *     --progress
  *     --no-confine        tests only: skip the sandbox
  *   {"digest":"sha256:..","size":N,"diffId":"sha256:..","diffSize":N,"contentSize":N,"entries":N}
+ *     and uidMin, uidMax, gidMin, gidMax, unless the layer is empty
  *     size: compressed bytes; diffSize: bytes of the tar; contentSize: sum of the regular files
  *   Without --target-fd nothing is unpacked: the input is hashed and written to --blob-fd.
  *
@@ -55,6 +57,12 @@
  *     --layer   dir-fd is an overlayfs upper directory: devices 0:0 become .wh. files, opaque
  *               directories get .wh..wh..opq
  *   {"digest":"sha256:..","size":N,"entries":N}   of the tar written
+ *
+ * check: compare an unpacked layer with its seal.
+ *   coracle-unpack check --dir-fd N --seal-fd N [--quick]
+ *     --quick   everything but the content of the files
+ *     {"path":"usr/bin/x","problem":"has other content"}   at most UNPACK_PROBLEMS_MAX of them
+ *   {"done":true,"entries":N,"bytes":N,"problems":N}
  */
 #pragma once
 
@@ -62,3 +70,5 @@
 #define UNPACK_MAX_ENTRIES 5000000ull
 #define UNPACK_MAX_SIZE	   (1ull << 40)
 #define UNPACK_MAX_RATIO   200ull
+
+#define UNPACK_PROBLEMS_MAX 20

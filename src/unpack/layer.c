@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Applying a layer: entries of the tar become files of an overlayfs lower directory. */
 #include "unpack/reader-priv.h"
+#include "unpack/seal-priv.h"
 
 #include "base/mem.h"
 
@@ -30,7 +31,8 @@ static int write_at(int fd, const char *p, size_t n, uint64_t at)
 	return 0;
 }
 
-static int write_content(struct reader *r, const struct member *m, int fd, struct err *e)
+static int write_content(struct reader *r, struct seal *seal, const struct member *m, int fd,
+			 struct err *e)
 {
 	uint64_t end = 0, at;
 	const void *p;
@@ -46,6 +48,7 @@ static int write_content(struct reader *r, const struct member *m, int fd, struc
 		rc = write_at(fd, p, n, at);
 		if (rc < 0)
 			return err_sys(e, rc, "entry \"%s\": write", m->name);
+		seal_content(seal, p, n, at);
 		end = MAX(end, at + n);
 	}
 	if (rc < 0)
@@ -81,6 +84,10 @@ static int member_fill(struct reader *r, struct archive_entry *ae, struct member
 		return err_set(e, ERR_INVALID, "entry \"%s\": impossible owner", m->name);
 	m->uid = (uid_t)uid;
 	m->gid = (gid_t)gid;
+	r->res->uid_min = MIN(r->res->uid_min, m->uid);
+	r->res->uid_max = MAX(r->res->uid_max, m->uid);
+	r->res->gid_min = MIN(r->res->gid_min, m->gid);
+	r->res->gid_max = MAX(r->res->gid_max, m->gid);
 	m->mtime = (struct timespec){.tv_sec = archive_entry_mtime(ae),
 				     .tv_nsec = archive_entry_mtime_nsec(ae)};
 	if (m->mtime.tv_nsec < 0 || m->mtime.tv_nsec > 999999999)
@@ -108,8 +115,8 @@ static int member_fill(struct reader *r, struct archive_entry *ae, struct member
 	return member_xattrs(ae, m, x, e);
 }
 
-static int apply_entry(struct reader *r, struct writer *w, struct archive_entry *ae,
-		       struct member_xattr *x, struct err *e)
+static int apply_entry(struct reader *r, struct writer *w, struct seal *seal,
+		       struct archive_entry *ae, struct member_xattr *x, struct err *e)
 {
 	struct member m;
 	int fd;
@@ -118,24 +125,32 @@ static int apply_entry(struct reader *r, struct writer *w, struct archive_entry 
 		return -1;
 	if (fd < 0)
 		return 0;
-	if (write_content(r, &m, fd, e) < 0) {
+	if (write_content(r, seal, &m, fd, e) < 0) {
 		close(fd);
 		return -1;
 	}
-	return writer_close_file(&m, fd, e);
+	if (writer_close_file(&m, fd, e) < 0)
+		return -1;
+	seal_file(seal, &m);
+	return 0;
 }
 
 static int apply_all(struct reader *r, const struct unpack_apply *o, struct err *e)
 {
+	AUTO(seal) struct seal *seal = seal_new(o->plain ? FD_NONE : o->seal_fd, o->target_fd);
 	AUTO(writer) struct writer *w = writer_new(o->target_fd, o->plain, o->user_xattr);
 	AUTO_FREE struct member_xattr *x = xcalloc(XATTRS_MAX, sizeof(*x));
 	struct archive_entry *ae;
 	int rc;
 
+	writer_seal(w, seal);
 	while ((rc = reader_next(r, &ae, e)) > 0)
-		if (apply_entry(r, w, ae, x, e) < 0)
+		if (apply_entry(r, w, seal, ae, x, e) < 0)
 			return -1;
-	return rc;
+	if (rc < 0)
+		return -1;
+	writer_free(TAKE_PTR(w)); /* the directories' times are set: an odd seal reads them */
+	return seal_finish(seal, e);
 }
 
 /* Only store and hash; also the way for blobs that are not archives. */
@@ -156,7 +171,7 @@ int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct
 	mode_t old = umask(0);
 	int rc = -1;
 
-	*ret = (struct unpack_result){.size = 0};
+	*ret = (struct unpack_result){.uid_min = UINT32_MAX, .gid_min = UINT32_MAX};
 	if (o->target_fd < 0) {
 		umask(old);
 		return verify_only(o, ret, e);

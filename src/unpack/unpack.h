@@ -43,6 +43,8 @@ struct unpack_input {
 struct unpack_result {
 	struct digest digest, diff_id;
 	uint64_t size, diff_size, content_size, entries;
+	/* of all entries; min > max: there is none */
+	uint32_t uid_min, uid_max, gid_min, gid_max;
 	char entry[UNPACK_ENTRY_MAX]; /* filled on errors too */
 };
 
@@ -50,10 +52,27 @@ struct unpack_apply {
 	struct unpack_input in;
 	int target_fd;	       /* directory; FD_NONE: only verify and store the bytes */
 	struct digest diff_id; /* expected, may be unset */
+	int seal_fd;	       /* an empty file for the seal (seal-priv.h); 0, FD_NONE: none */
 	bool plain;	       /* no whiteouts */
 	bool user_xattr;       /* user.overlay.* */
 };
 int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct err *e);
+
+/*
+ * Compare an unpacked layer with its seal. fn gets every difference (path, what it is); non-zero
+ * stops. quick: types, modes, owners, sizes, times and attributes, not the content. ERR_INVALID
+ * when the seal itself is damaged.
+ */
+struct unpack_check {
+	int dir_fd, seal_fd;
+	bool quick;
+	int (*fn)(void *ud, const char *path, const char *what);
+	void *ud;
+};
+struct unpack_check_result {
+	uint64_t entries, bytes, problems;
+};
+int unpack_check(const struct unpack_check *o, struct unpack_check_result *ret, struct err *e);
 
 /* Called for every member of an archive; file is NULL for links, link NULL for files. Non-zero
  * stops with ERR_SYSTEM. */

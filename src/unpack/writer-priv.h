@@ -35,7 +35,10 @@ struct member {
 int member_clean(const char *raw, char ret[static WRITER_PATH_MAX], struct err *e);
 
 struct writer;
+struct seal;
 struct writer *writer_new(int target_fd, bool plain, bool user_xattr); /* fd is borrowed */
+/* Record there what is made; borrowed. The content of regular files is the caller's to record. */
+void writer_seal(struct writer *w, struct seal *s);
 /* Sets the directories' times of what is still open. */
 void writer_free(struct writer *w);
 DEFINE_AUTO(writer);

@@ -9,7 +9,7 @@
  * need no list that grows with the layer. Ownership is set before modes, because chown drops set-id
  * bits and file capabilities.
  */
-#include "unpack/writer-priv.h"
+#include "unpack/seal-priv.h"
 
 #include "base/mem.h"
 #include "sys/fs.h"
@@ -40,6 +40,7 @@ struct frame {
 struct writer {
 	bool plain, user_xattr;
 	bool stale; /* a directory was removed: open frames may be dead */
+	struct seal *seal;
 	char path[WRITER_PATH_MAX];
 	struct frame frames[DEPTH_MAX];
 	unsigned depth; /* frames[0] is the root and never leaves */
@@ -113,6 +114,11 @@ struct writer *writer_new(int target_fd, bool plain, bool user_xattr)
 	return w;
 }
 
+void writer_seal(struct writer *w, struct seal *s)
+{
+	w->seal = s;
+}
+
 void writer_free(struct writer *w)
 {
 	int root;
@@ -136,6 +142,7 @@ static int set_opaque(struct writer *w, int fd, const char *name, struct err *e)
 
 	if (fsetxattr(fd, attr, "y", 1, 0) < 0)
 		return err_sys(e, -errno, "entry \"%s\": mark an opaque directory", name);
+	seal_odd(w->seal);
 	return 0;
 }
 
@@ -153,6 +160,7 @@ static int remove_old(struct writer *w, const struct member *m, const char *name
 		return err_sys(e, -errno, "entry \"%s\"", m->name);
 	}
 	*ret_whiteout = is_whiteout(&st);
+	seal_odd(w->seal);
 	if (S_ISDIR(st.st_mode)) {
 		rc = fs_remove_tree(dir, name);
 		w->stale = true;
@@ -183,14 +191,19 @@ static int enter_one(struct writer *w, const struct member *m, const char *name,
 			break;
 		if (errno == ENOENT && !made) {
 			top->dirty = made = true;
-			if (mkdirat(top->fd, name, 0755) == 0)
+			if (mkdirat(top->fd, name, 0755) == 0) {
+				seal_implicit(w->seal, w->path, end);
+				if (top->setgid) /* it inherits */
+					seal_odd(w->seal);
 				continue;
+			}
 		}
 		if (errno != ENOTDIR && errno != ELOOP)
 			return err_sys(e, -errno, "entry \"%s\": open its directory", m->name);
 		if (fstatat(top->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_sys(e, -errno, "entry \"%s\"", m->name);
 		if (S_ISLNK(st.st_mode)) {
+			seal_odd(w->seal);
 			w->path[end] = '\0';
 			fd = fs_open_in_root(w->frames[0].fd, w->path, O_RDONLY | O_DIRECTORY, 0);
 			if (fd < 0)
@@ -474,8 +487,10 @@ static int add_whiteout(struct writer *w, const struct member *m, const char *hi
 
 	if (!*hidden || !strcmp(hidden, ".") || !strcmp(hidden, ".."))
 		return err_set(e, ERR_INVALID, "entry \"%s\": a whiteout of nothing", m->name);
-	if (mknodat(dir, hidden, S_IFCHR, makedev(0, 0)) == 0)
+	if (mknodat(dir, hidden, S_IFCHR, makedev(0, 0)) == 0) {
+		seal_whiteout(w->seal, m->name, w->frames[w->depth - 1].end, hidden);
 		return 0;
+	}
 	if (errno != EEXIST)
 		return err_sys(e, -errno, "entry \"%s\": make a whiteout", m->name);
 	if (fstatat(dir, hidden, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -499,6 +514,23 @@ static bool is_aufs_data(const char *name)
 	return false;
 }
 
+static int add_other(struct writer *w, const struct member *m, const char *name, struct err *e)
+{
+	int rc;
+
+	if (m->link)
+		rc = add_hardlink(w, m, name, e);
+	else if (S_ISDIR(m->mode))
+		rc = add_dir(w, m, name, e);
+	else if (S_ISLNK(m->mode) || S_ISCHR(m->mode) || S_ISBLK(m->mode) || S_ISFIFO(m->mode))
+		rc = add_node(w, m, name, e);
+	else
+		rc = err_set(e, ERR_INVALID, "entry \"%s\": unknown type", m->name);
+	if (rc == 0 && !(m->link && !strcmp(m->link, m->name)))
+		seal_member(w->seal, m);
+	return rc;
+}
+
 int writer_add(struct writer *w, const struct member *m, int *ret_fd, struct err *e)
 {
 	const char *slash = strrchr(m->name, '/'), *name = slash ? slash + 1 : m->name;
@@ -511,19 +543,13 @@ int writer_add(struct writer *w, const struct member *m, int *ret_fd, struct err
 	if (enter(w, m, slash ? (size_t)(slash - m->name) : 0, e) < 0)
 		return -1;
 	if (!*name)
-		return add_dir(w, m, name, e);
+		return add_other(w, m, name, e);
 	w->frames[w->depth - 1].dirty = true;
 	if (!w->plain && !strcmp(name, WH_OPAQUE))
 		return set_opaque(w, w->frames[w->depth - 1].fd, m->name, e);
 	if (!w->plain && str_starts(name, WH_PREFIX))
 		return add_whiteout(w, m, name + strlen(WH_PREFIX), e);
-	if (m->link)
-		return add_hardlink(w, m, name, e);
-	if (S_ISDIR(m->mode))
-		return add_dir(w, m, name, e);
-	if (S_ISREG(m->mode))
+	if (!m->link && S_ISREG(m->mode))
 		return add_file(w, m, name, ret_fd, e);
-	if (S_ISLNK(m->mode) || S_ISCHR(m->mode) || S_ISBLK(m->mode) || S_ISFIFO(m->mode))
-		return add_node(w, m, name, e);
-	return err_set(e, ERR_INVALID, "entry \"%s\": unknown type", m->name);
+	return add_other(w, m, name, e);
 }
