@@ -129,6 +129,9 @@ int json_decode(const struct json *j, const struct json_schema *schema, void *re
 		struct err *e);
 int json_decode_text(const char *p, size_t n, const struct json_schema *schema, void *ret,
 		     struct arena *a, struct err *e);
+/* Appends the paths of keys that no table row has, exactly spelt: "foo, gc.bar". Nothing when all
+ * are known; a full buffer shows as out->overflow. */
+void json_unknown_keys(const struct json *j, const struct json_schema *schema, struct buf *out);
 
 /* ---- streaming writer ---- */
 struct jw {

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
-#include "cli/opts.h"
+#include "base/opts.h"
 #include "wire/http1.h"
 
 #include <stdbool.h>

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "base/banned.h"
 
@@ -23,84 +22,6 @@ bool help_is_manage(const char *name)
 		if (!strcmp(manages[i].name, name))
 			return true;
 	return false;
-}
-
-static size_t terminal_width(void)
-{
-	struct winsize ws;
-
-	return ioctl(1, TIOCGWINSZ, &ws) == 0 && ws.ws_col ? ws.ws_col : 80;
-}
-
-/* Text folded at blanks to `width`, following lines indented; explicit newlines stay. */
-static void add_folded(struct buf *b, const char *text, size_t indent, size_t width)
-{
-	size_t room = width > indent + 24 ? width - indent : 24;
-	size_t col = 0;
-
-	while (*text) {
-		size_t word = strcspn(text, " \n");
-		if (col && col + 1 + word > room) {
-			buf_addf(b, "\n%*s", (int)indent, "");
-			col = 0;
-		} else if (col) {
-			buf_addc(b, ' ');
-			col++;
-		}
-		buf_add(b, text, word);
-		col += word;
-		text += word;
-		if (*text == '\n') {
-			buf_addf(b, "\n%*s", (int)indent, "");
-			col = 0;
-		}
-		if (*text)
-			text++;
-	}
-	buf_addc(b, '\n');
-}
-
-static size_t label_width(const struct opt *row)
-{
-	const char *type = opts_type_name(row);
-
-	return strlen(row->name) + (*type ? 1 + strlen(type) : 0);
-}
-
-static void add_options(struct buf *b, const struct opt *table, const char *title)
-{
-	size_t widest = 0;
-	bool letters = false;
-
-	for (const struct opt *row = table; row && row->name; row++) {
-		if (row->flags & OPT_HIDDEN)
-			continue;
-		widest = MAX(widest, label_width(row));
-		letters = letters || row->letter;
-	}
-	if (!widest)
-		return;
-	buf_addf(b, "\n%s:\n", title);
-	for (const struct opt *row = table; row->name; row++) {
-		if (row->flags & OPT_HIDDEN)
-			continue;
-		const char *type = opts_type_name(row);
-		AUTO_BUF struct buf text = BUF_INIT(4096);
-		if (row->letter)
-			buf_addf(b, "  -%c, ", row->letter);
-		else
-			buf_adds(b, "      ");
-		buf_addf(b, "--%s%s%s%*s   ", row->name, *type ? " " : "", type,
-			 (int)(widest - label_width(row)), "");
-		buf_adds(&text, row->help);
-		if (row->def && (row->type == OPT_STR || row->type == OPT_LIST))
-			buf_addf(&text, " (default \"%s\")", row->def);
-		else if (row->def)
-			buf_addf(&text, " (default %s)", row->def);
-		if (row->flags & OPT_UNBUILT)
-			buf_adds(&text, " (not built yet)");
-		add_folded(b, buf_text(&text), widest + 11, terminal_width());
-	}
 }
 
 static void usage_line(struct buf *b, const struct command *cmd, const char *path)
@@ -131,7 +52,7 @@ void help_command(const struct command *cmd, const char *path)
 	usage_line(&b, cmd, path);
 	buf_addf(&b, "\n%s\n", cmd->brief);
 	add_aliases(&b, cmd);
-	add_options(&b, cmd->opts, "Options");
+	opts_help(&b, cmd->opts, "Options");
 	fputs(buf_text(&b), stdout);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "config/config.h"
 #include "engine/engine.h"
 #include "image/image.h"
 #include "runtime/runtime.h"
@@ -143,7 +144,9 @@ struct event_ring;
 struct engine {
 	uv_loop_t *loop;
 	char *data_dir, *run_dir, *program_dir, *host, *shim_path, *init_path, *seccomp_cache;
-	bool debug, trace, closing;
+	bool trace, closing;
+	const struct config *config;
+	struct config *own_config; /* ours to free: no other was given */
 	struct store *store;
 	struct image_service *images;
 	struct map *by_id, *by_name, *execs;
@@ -168,6 +171,9 @@ void id_random(char ret[static ENGINE_ID_MAX]);
 /* ---- signals.c ---- */
 /* "TERM", "SIGTERM", "15"; -EINVAL. */
 int signal_parse(const char *text);
+
+/* ---- settings.c ---- */
+struct image_settings settings_for_images(const struct config *c); /* borrows from c */
 
 /* ---- validate.c: pure checks; warnings go to w (arena strings) ---- */
 struct warnings {
@@ -302,6 +308,9 @@ void events_init(struct engine *g);
 void events_done(struct engine *g);
 /* key, value pairs end with NULL; labels, image and name are added. */
 void container_event(struct container *c, const char *action, ...) __attribute__((sentinel));
+
+void event_publish_map(struct engine *g, const char *type, const char *action, const char *id,
+		       const struct strmap *attributes);
 
 /* ---- exec.c ---- */
 void exec_exited(struct container *c, const char *id, int64_t code);

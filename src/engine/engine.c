@@ -346,7 +346,8 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	g->shim_path = xasprintf("%s/coracle-shim", o->program_dir);
 	g->init_path = xasprintf("%s/coracle-init", o->program_dir);
 	g->seccomp_cache = xasprintf("%s/seccomp", o->run_dir);
-	g->debug = o->debug;
+	g->own_config = o->config ? NULL : config_default();
+	g->config = o->config ? o->config : g->own_config;
 	g->trace = o->trace;
 	g->started_at = clock_now_ns();
 	g->by_id = map_new();
@@ -360,6 +361,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	store_on_trash(g->store, on_trash, g);
 	ic.store = g->store;
 	ic.program_dir = g->program_dir;
+	ic.settings = settings_for_images(g->config);
 	if (image_service_new(&ic, &g->images, e) < 0)
 		goto fail;
 	image_service_on_event(g->images, image_event, g);
@@ -411,6 +413,7 @@ void engine_close(struct engine *g)
 	free(g->shim_path);
 	free(g->init_path);
 	free(g->seccomp_cache);
+	config_free(g->own_config);
 	free(g);
 }
 

@@ -30,6 +30,7 @@ struct uv_loop_s;
 struct engine;
 struct container;
 struct store;
+struct config;
 struct image_service;
 
 struct engine_options {
@@ -37,7 +38,9 @@ struct engine_options {
 	const char *run_dir;	 /* "<home>/run" */
 	const char *program_dir; /* where coracle-shim and friends are */
 	const char *host; /* what we listen on, for info: "unix:///run/coracle/coracle.sock" */
-	bool debug, trace;
+	bool trace;
+	/* Borrowed until engine_reconfigure() or engine_close(); NULL: all defaults. */
+	const struct config *config;
 };
 
 /*
@@ -49,6 +52,14 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 /* Drops everything; containers go on under their shims. Pending callbacks run with ERR_UNAVAILABLE.
  */
 void engine_close(struct engine *g);
+
+/*
+ * Take over a reloaded configuration: what is read when it is used changes at once, containers that
+ * exist keep what they were made with. Publishes the event "daemon reload". The old one may be
+ * freed afterwards.
+ */
+void engine_reconfigure(struct engine *g, const struct config *c);
+const struct config *engine_config(const struct engine *g); /* valid until the loop turns */
 
 struct store *engine_store(struct engine *g);
 struct image_service *engine_images(struct engine *g); /* for pull, load, save jobs */

@@ -230,6 +230,21 @@ void engine_event_publish(struct engine *g, const char *type, const char *action
 	event_end(g, &ev, &w);
 }
 
+void event_publish_map(struct engine *g, const char *type, const char *action, const char *id,
+		       const struct strmap *attributes)
+{
+	struct event ev = {0};
+	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
+	struct jw w = JW_INIT(&text);
+
+	if (g->closing || !g->ring)
+		return;
+	event_begin(&ev, &w, type, action, id);
+	for (size_t i = 0; i < attributes->n; i++)
+		jw_kv_str(&w, attributes->v[i].k, attributes->v[i].v);
+	event_end(g, &ev, &w);
+}
+
 static void until_reached(uv_timer_t *t)
 {
 	struct engine_events *s = t->data;

@@ -185,7 +185,7 @@ int shim_spawn(struct container *c, struct err *e)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "socketpair");
 	fds[0] = (struct spawn_fd){pair[1], SHIM_CONTROL_FD};
-	if (c->g->trace || c->g->debug) {
+	if (c->g->trace || c->g->config->debug > 0) {
 		fds[1] = (struct spawn_fd){2, 2};
 		s.nfds = 2;
 	}

@@ -98,14 +98,88 @@ static void write_limits(struct jw *w)
 	jw_kv_bool(w, "OomKillDisable", runtime_cgroup_version() == 1);
 }
 
-static void write_registry(struct jw *w)
+static void write_registry(const struct config *c, struct jw *w)
 {
 	jw_key(w, "RegistryConfig");
-	jw_raw(w, "{\"AllowNondistributableArtifactsCIDRs\":null,"
-		  "\"AllowNondistributableArtifactsHostnames\":null,"
-		  "\"InsecureRegistryCIDRs\":[\"::1/128\",\"127.0.0.0/"
-		  "8\"],\"IndexConfigs\":{\"docker.io\":{\"Mirrors\":[],"
-		  "\"Name\":\"docker.io\",\"Official\":true,\"Secure\":true}},\"Mirrors\":[]}");
+	jw_obj(w);
+	jw_key(w, "AllowNondistributableArtifactsCIDRs");
+	jw_null(w);
+	jw_key(w, "AllowNondistributableArtifactsHostnames");
+	jw_null(w);
+	jw_key(w, "InsecureRegistryCIDRs");
+	jw_arr(w);
+	for (size_t i = 0; i < c->insecure_registries.n; i++)
+		if (strchr(c->insecure_registries.v[i], '/'))
+			jw_str(w, c->insecure_registries.v[i]);
+	jw_str(w, "::1/128");
+	jw_str(w, "127.0.0.0/8");
+	jw_arr_end(w);
+	jw_key(w, "IndexConfigs");
+	jw_obj(w);
+	for (size_t i = 0; i < c->insecure_registries.n; i++) {
+		const char *name = c->insecure_registries.v[i];
+
+		if (strchr(name, '/'))
+			continue;
+		jw_key(w, name);
+		jw_obj(w);
+		jw_key(w, "Mirrors");
+		jw_arr(w);
+		jw_arr_end(w);
+		jw_kv_str(w, "Name", name);
+		jw_kv_bool(w, "Official", false);
+		jw_kv_bool(w, "Secure", false);
+		jw_obj_end(w);
+	}
+	jw_key(w, "docker.io");
+	jw_obj(w);
+	jw_kv_strs(w, "Mirrors", &c->registry_mirrors);
+	jw_kv_str(w, "Name", "docker.io");
+	jw_kv_bool(w, "Official", true);
+	jw_kv_bool(w, "Secure", true);
+	jw_obj_end(w);
+	jw_obj_end(w);
+	jw_kv_strs(w, "Mirrors", &c->registry_mirrors);
+	jw_obj_end(w);
+}
+
+/* A proxy's URL without its password. */
+static void write_proxy(struct jw *w, const char *key, const char *url)
+{
+	const char *scheme = url ? strstr(url, "://") : NULL;
+	const char *at = scheme ? strrchr(scheme, '@') : NULL;
+	AUTO_BUF struct buf text = BUF_INIT(1 << 16);
+
+	if (at) {
+		buf_add(&text, url, (size_t)(scheme + 3 - url));
+		buf_adds(&text, "xxxxx:xxxxx");
+		url = at;
+	}
+	buf_adds(&text, url ? url : "");
+	jw_kv_str(w, key, buf_text(&text));
+}
+
+static void write_runtimes(const struct config *c, struct jw *w)
+{
+	const struct config_runtime *r = c->runtimes.v;
+
+	jw_key(w, "Runtimes");
+	jw_obj(w);
+	jw_key(w, "coracle");
+	jw_raw(w, "{\"path\":\"coracle-runtime\"}");
+	for (size_t i = 0; i < c->runtimes.n; i++) {
+		jw_key(w, c->runtimes.k[i]);
+		jw_obj(w);
+		if (r[i].path)
+			jw_kv_str(w, "path", r[i].path);
+		if (r[i].args.n)
+			jw_kv_strs(w, "runtimeArgs", &r[i].args);
+		if (r[i].type)
+			jw_kv_str(w, "runtimeType", r[i].type);
+		jw_obj_end(w);
+	}
+	jw_obj_end(w);
+	jw_kv_str(w, "DefaultRuntime", c->default_runtime);
 }
 
 int engine_info(struct engine *g, struct buf *out, struct err *e)
@@ -126,11 +200,11 @@ int engine_info(struct engine *g, struct buf *out, struct err *e)
 	jw_kv_i64(&w, "Images", (int64_t)store_image_count(g->store));
 	write_driver(g, &w);
 	write_limits(&w);
-	jw_kv_bool(&w, "Debug", g->debug);
+	jw_kv_bool(&w, "Debug", g->config->debug > 0);
 	jw_kv_i64(&w, "NFd", 0);
 	jw_kv_i64(&w, "NGoroutines", 1);
 	jw_kv_str(&w, "SystemTime", when);
-	jw_kv_str(&w, "LoggingDriver", "json-file");
+	jw_kv_str(&w, "LoggingDriver", g->config->log_driver);
 	jw_kv_str(&w, "CgroupDriver", "cgroupfs");
 	jw_kv_str(&w, "CgroupVersion", number);
 	jw_kv_i64(&w, "NEventsListener", 0);
@@ -140,27 +214,25 @@ int engine_info(struct engine *g, struct buf *out, struct err *e)
 	jw_kv_str(&w, "OSType", "linux");
 	jw_kv_str(&w, "Architecture", u.machine);
 	jw_kv_str(&w, "IndexServerAddress", "https://index.docker.io/v1/");
-	write_registry(&w);
+	write_registry(g->config, &w);
 	jw_kv_i64(&w, "NCPU", sysconf(_SC_NPROCESSORS_ONLN));
 	jw_kv_i64(&w, "MemTotal", (int64_t)si.totalram * (int64_t)si.mem_unit);
 	jw_key(&w, "GenericResources");
 	jw_null(&w);
 	jw_kv_str(&w, "DockerRootDir", g->data_dir);
-	jw_kv_str(&w, "HttpProxy", "");
-	jw_kv_str(&w, "HttpsProxy", "");
-	jw_kv_str(&w, "NoProxy", "");
+	write_proxy(&w, "HttpProxy", g->config->proxies.http);
+	write_proxy(&w, "HttpsProxy", g->config->proxies.https);
+	jw_kv_str(&w, "NoProxy", g->config->proxies.no_proxy ? g->config->proxies.no_proxy : "");
 	jw_kv_str(&w, "Name", u.nodename);
-	list_key(&w, "Labels", NULL);
+	jw_kv_strs(&w, "Labels", &g->config->labels);
 	jw_kv_bool(&w, "ExperimentalBuild", false);
 	jw_kv_str(&w, "ServerVersion", CORACLE_VERSION);
-	jw_key(&w, "Runtimes");
-	jw_raw(&w, "{\"coracle\":{\"path\":\"coracle-runtime\"}}");
-	jw_kv_str(&w, "DefaultRuntime", "coracle");
+	write_runtimes(g->config, &w);
 	jw_key(&w, "Swarm");
 	jw_raw(&w, "{\"NodeID\":\"\",\"NodeAddr\":\"\",\"LocalNodeState\":\"inactive\","
 		   "\"ControlAvailable\":false,"
 		   "\"Error\":\"\",\"RemoteManagers\":null}");
-	jw_kv_bool(&w, "LiveRestoreEnabled", true);
+	jw_kv_bool(&w, "LiveRestoreEnabled", g->config->live_restore > 0);
 	jw_kv_str(&w, "Isolation", "");
 	jw_kv_str(&w, "InitBinary", "coracle-init");
 	jw_key(&w, "ContainerdCommit");

@@ -25,17 +25,26 @@ struct store;
 struct image_service;
 struct image_job;
 
+/* What may change while the service runs; strings are copied. */
+struct image_settings {
+	struct strs insecure; /* "host[:port]" or CIDR, besides 127.0.0.0/8, ::1, localhost */
+	struct strs mirrors;  /* of Docker Hub: "https://host[:port]", in order */
+	unsigned downloads;   /* layers at once per pull; 0: 3 */
+	unsigned uploads;     /* layers at once per push; 0: 5 */
+	unsigned attempts;    /* for each layer; 0: 5 */
+	const char *http_proxy, *https_proxy, *no_proxy; /* NULL: the environment's */
+};
 struct image_service_config {
 	struct uv_loop_s *loop;
 	struct store *store;
 	const char *program_dir; /* where coracle-unpack is */
-	const struct strs
-		*insecure;     /* "host[:port]" or CIDR; NULL: only 127.0.0.0/8, ::1, localhost */
-	const char *certs_dir; /* "/etc/docker/certs.d" style folders; NULL: none */
-	unsigned parallel;     /* layers at once per pull; 0: 3 */
+	const char *certs_dir;	 /* "/etc/docker/certs.d" style folders; NULL: none */
+	struct image_settings settings;
 };
 int image_service_new(const struct image_service_config *c, struct image_service **ret,
 		      struct err *e);
+/* Used from the next request on; jobs that run keep going. */
+void image_service_configure(struct image_service *s, const struct image_settings *o);
 /* Cancels every job (their `done` does not run). The loop must run once more to finish closing. */
 void image_service_free(struct image_service *s);
 

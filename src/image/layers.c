@@ -113,7 +113,7 @@ static void step(struct layers *s)
 		struct layer *l = &s->v[i];
 		if (l->state != LAYER_TODO)
 			continue;
-		if (active < s->want.job->service->parallel) {
+		if (active < s->want.job->service->settings.downloads) {
 			start_one(s, i);
 			active++;
 		} else if (!l->told_waiting) {

@@ -15,10 +15,9 @@ struct image_service {
 	uv_loop_t *loop;
 	struct store *store;
 	char *unpack; /* path of coracle-unpack */
-	struct strs insecure;
-	struct arena *arena;
 	char *certs_dir;
-	unsigned parallel;
+	struct image_settings settings; /* memory of settings_arena; no 0, no NULL lists */
+	struct arena *settings_arena;
 	struct http *http;
 	struct list jobs, dying; /* dying: cancelled, dropped in the loop's next turn */
 	struct service_soon *reaper;

@@ -14,8 +14,37 @@
 
 #include "base/banned.h"
 
-#define PARALLEL_DEFAULT 3
-#define PARTIAL_KEPT_NS	 (24LL * 3600 * 1000000000)
+#define DOWNLOADS_DEFAULT 3
+#define UPLOADS_DEFAULT	  5
+#define ATTEMPTS_DEFAULT  5
+#define PARTIAL_KEPT_NS	  (24LL * 3600 * 1000000000)
+
+static struct strs copy_list(const struct strs *from, struct arena *a)
+{
+	struct strs to = {.v = arena_alloc(a, (from->n + 1) * sizeof(char *)), .set = true};
+
+	for (size_t i = 0; i < from->n; i++)
+		to.v[to.n++] = arena_strdup(a, from->v[i]);
+	return to;
+}
+
+void image_service_configure(struct image_service *s, const struct image_settings *o)
+{
+	struct arena *a = arena_new();
+
+	s->settings = (struct image_settings){
+		.insecure = copy_list(&o->insecure, a),
+		.mirrors = copy_list(&o->mirrors, a),
+		.downloads = o->downloads ? o->downloads : DOWNLOADS_DEFAULT,
+		.uploads = o->uploads ? o->uploads : UPLOADS_DEFAULT,
+		.attempts = o->attempts ? o->attempts : ATTEMPTS_DEFAULT,
+		.http_proxy = arena_strdup(a, o->http_proxy),
+		.https_proxy = arena_strdup(a, o->https_proxy),
+		.no_proxy = arena_strdup(a, o->no_proxy),
+	};
+	arena_free(s->settings_arena);
+	s->settings_arena = a;
+}
 
 int image_service_new(const struct image_service_config *c, struct image_service **ret,
 		      struct err *e)
@@ -30,15 +59,9 @@ int image_service_new(const struct image_service_config *c, struct image_service
 	struct image_service *s = NEW(struct image_service);
 	s->loop = c->loop;
 	s->store = c->store;
-	s->arena = arena_new();
 	s->unpack = xasprintf("%s/%s", c->program_dir, UNPACK_PROGRAM);
 	s->certs_dir = xstrdup(c->certs_dir);
-	s->parallel = c->parallel ? c->parallel : PARALLEL_DEFAULT;
-	if (c->insecure && c->insecure->n) {
-		s->insecure.v = arena_alloc(s->arena, c->insecure->n * sizeof(char *));
-		for (size_t i = 0; i < c->insecure->n; i++)
-			s->insecure.v[s->insecure.n++] = arena_strdup(s->arena, c->insecure->v[i]);
-	}
+	image_service_configure(s, &c->settings);
 	s->http = http_new(c->loop);
 	list_init(&s->jobs);
 	list_init(&s->dying);
@@ -77,7 +100,7 @@ void image_service_free(struct image_service *s)
 	service_soon_cancel(s->reaper);
 	reap(s);
 	http_free(s->http);
-	arena_free(s->arena);
+	arena_free(s->settings_arena);
 	free(s->unpack);
 	free(s->certs_dir);
 	free(s);
@@ -250,8 +273,8 @@ bool service_insecure(const struct image_service *s, const char *host_port)
 	if (!strcmp(host, "localhost") || !strcmp(host, "[::1]") ||
 	    (is_ip && in_cidr("127.0.0.0/8", &ip)))
 		return true;
-	for (size_t i = 0; i < s->insecure.n; i++) {
-		const char *rule = s->insecure.v[i];
+	for (size_t i = 0; i < s->settings.insecure.n; i++) {
+		const char *rule = s->settings.insecure.v[i];
 		if (!strcmp(rule, host_port) || !strcmp(rule, host) ||
 		    (is_ip && in_cidr(rule, &ip)))
 			return true;

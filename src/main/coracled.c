@@ -8,11 +8,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "config/config.h"
 #include "engine/engine.h"
 #include "sys/fs.h"
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,145 +26,38 @@
 #define LISTEN_FDS_START 3
 #define LISTEN_MAX	 8
 
-struct options {
-	char *data_dir, *run_dir, *host;
-	bool debug;
-	enum log_format format;
-	enum log_level level;
-};
-
 struct daemon {
+	const struct config_args *args;
+	struct config *config;
 	uv_loop_t *loop;
 	struct engine *engine;
 	struct api_server *api;
-	uv_signal_t term, intr;
+	uv_signal_t term, intr, hup;
 	char *socket_path; /* ours to remove; NULL with socket activation */
 	bool stopping;
 };
 
-static void usage(FILE *f)
+static void usage(void)
 {
-	fputs("Usage: coracled [OPTIONS]\n\n"
-	      "The engine behind coracle: containers over the Docker Engine API.\n\n"
-	      "Options:\n"
-	      "  -H, --host URL            Socket to listen on (default unix://RUN/coracle.sock)\n"
-	      "      --data-root DIR       Images, layers, containers, volumes (default "
-	      "/var/lib/coracle)\n"
-	      "      --exec-root DIR       State of running containers (default /run/coracle)\n"
-	      "  -D, --debug               Debug messages\n"
-	      "  -l, --log-level LEVEL     debug, info, warn, error (default info)\n"
-	      "      --log-format FORMAT   text or json\n"
-	      "  -v, --version             Print the version\n"
-	      "  -h, --help                Print this help\n\n"
-	      "CORACLE_HOME=DIR puts everything below DIR; CORACLE_TRACE=1 prints where time "
-	      "goes.\n",
-	      f);
+	AUTO_BUF struct buf b = BUF_INIT(1U << 20);
+
+	buf_adds(&b, "Usage:  coracled [OPTIONS]\n\n"
+		     "The engine behind coracle: containers over the Docker Engine API\n");
+	opts_help(&b, config_options, "Options");
+	buf_adds(&b, "\nCORACLE_HOME=DIR puts everything below DIR; CORACLE_TRACE=1 prints where "
+		     "time goes.\n");
+	fputs(buf_text(&b), stdout);
 }
 
-static int parse_level(const char *s, enum log_level *ret)
+static void setup_log(const struct config *c)
 {
 	static const char *const names[] = {"error", "warn", "info", "debug"};
+	enum log_level level = c->debug > 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(names[i], s) == 0) {
-			*ret = (enum log_level)i;
-			return 0;
-		}
-	}
-	return -1;
-}
-
-static void default_paths(struct options *o)
-{
-	const char *home = secure_getenv("CORACLE_HOME");
-
-	if (home && *home) {
-		AUTO_FREE char *absolute = NULL;
-
-		if (home[0] != '/') {
-			AUTO_FREE char *cwd = getcwd(NULL, 0);
-
-			absolute = xasprintf("%s/%s", cwd ? cwd : "", home);
-			home = absolute;
-		}
-		o->data_dir = xasprintf("%s/data", home);
-		o->run_dir = xasprintf("%s/run", home);
-	} else {
-		o->data_dir = xstrdup("/var/lib/coracle");
-		o->run_dir = xstrdup("/run/coracle");
-	}
-}
-
-/* Exit code to end with, or -1 to go on. */
-static int parse_options(int argc, char **argv, struct options *o)
-{
-	enum { DATA = 256, EXEC, FORMAT };
-	static const struct option table[] = {
-		{"host", required_argument, NULL, 'H'},
-		{"data-root", required_argument, NULL, DATA},
-		{"exec-root", required_argument, NULL, EXEC},
-		{"debug", no_argument, NULL, 'D'},
-		{"log-level", required_argument, NULL, 'l'},
-		{"log-format", required_argument, NULL, FORMAT},
-		{"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "H:Dl:vh", table, NULL)) != -1) {
-		switch (c) {
-		case 'H':
-			free(o->host);
-			o->host = xstrdup(optarg);
-			break;
-		case DATA:
-			free(o->data_dir);
-			o->data_dir = xstrdup(optarg);
-			break;
-		case EXEC:
-			free(o->run_dir);
-			o->run_dir = xstrdup(optarg);
-			break;
-		case 'D':
-			o->debug = true;
-			o->level = LOG_LEVEL_DEBUG;
-			break;
-		case 'l':
-			if (parse_level(optarg, &o->level) == 0)
-				break;
-			fprintf(stderr, "coracled: unknown log level \"%s\"\n", optarg);
-			return 2;
-		case FORMAT:
-			if (strcmp(optarg, "json") == 0 || strcmp(optarg, "text") == 0) {
-				o->format = *optarg == 'j' ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
-				break;
-			}
-			fprintf(stderr, "coracled: unknown log format \"%s\"\n", optarg);
-			return 2;
-		case 'v':
-			printf("coracled version %s\n", CORACLE_VERSION);
-			return 0;
-		case 'h':
-			usage(stdout);
-			return 0;
-		default:
-			usage(stderr);
-			return 2;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "coracled: unexpected argument \"%s\"\n", argv[optind]);
-		return 2;
-	}
-	if (!o->host)
-		o->host = xasprintf("unix://%s/coracle.sock", o->run_dir);
-	if (!str_starts(o->host, "unix://")) {
-		fprintf(stderr, "coracled: only unix:// sockets are supported, not \"%s\"\n",
-			o->host);
-		return 2;
-	}
-	return -1;
+	for (size_t i = 0; c->debug <= 0 && i < ARRAY_SIZE(names); i++)
+		if (str_starts(c->log_level, names[i]))
+			level = (enum log_level)i;
+	log_setup(level, strcmp(c->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, 2);
 }
 
 /* Sockets systemd opened for us; the number of them. */
@@ -218,6 +111,30 @@ static void on_signal(uv_signal_t *h, int signo)
 	api_server_stop(d->api, on_stopped, d);
 }
 
+/* SIGHUP: the file again. One that is wrong changes nothing. */
+static void on_reload(uv_signal_t *h, int signo)
+{
+	struct daemon *d = h->data;
+	AUTO_BUF struct buf kept = BUF_INIT(ERR_TEXT_MAX);
+	struct config *next = NULL, *old = d->config;
+	struct err e = ERR_INIT;
+
+	if (d->stopping)
+		return;
+	log_info("got signal to reload configuration, reloading from: %s", d->args->file);
+	if (config_reload(d->args, old, &next, &kept, &e) < 0) {
+		log_error("%s; the old settings stay", e.text);
+		return;
+	}
+	setup_log(next);
+	if (kept.n)
+		log_warn("not changed before the engine restarts: %s", buf_text(&kept));
+	d->config = next;
+	engine_reconfigure(d->engine, next);
+	config_free(old);
+	log_info("reloaded the configuration");
+}
+
 static void close_handle(uv_handle_t *h, void *ud)
 {
 	if (!uv_is_closing(h))
@@ -237,14 +154,22 @@ static int listen_here(struct daemon *d, const char *host, int *ret, struct err 
 	return 0;
 }
 
-static int serve(struct daemon *d, const struct options *o, struct err *e)
+static void watch_signal(struct daemon *d, uv_signal_t *h, int signo, uv_signal_cb cb)
 {
+	uv_signal_init(d->loop, h);
+	h->data = d;
+	uv_signal_start(h, cb, signo);
+}
+
+static int serve(struct daemon *d, struct err *e)
+{
+	const struct config *c = d->config;
 	AUTO_FREE char *programs = fs_program_dir();
-	struct engine_options eo = {.data_dir = o->data_dir,
-				    .run_dir = o->run_dir,
+	struct engine_options eo = {.data_dir = c->data_root,
+				    .run_dir = c->exec_root,
 				    .program_dir = programs,
-				    .host = o->host,
-				    .debug = o->debug,
+				    .host = c->hosts.v[0],
+				    .config = c,
 				    .trace = trace_on};
 	int fds[LISTEN_MAX];
 	size_t n = inherited_sockets(fds);
@@ -253,45 +178,37 @@ static int serve(struct daemon *d, const struct options *o, struct err *e)
 	if (engine_open(d->loop, &eo, &d->engine, e) < 0)
 		return -1;
 	trace_point("engine open");
-	if (n == 0 && listen_here(d, o->host, &fds[n++], e) < 0)
+	if (n == 0 && listen_here(d, c->hosts.v[0], &fds[n++], e) < 0)
 		return -1;
 	ac.engine = d->engine;
 	ac.nlisten = n;
 	if (api_server_start(&ac, &d->api, e) < 0)
 		return -1;
-	uv_signal_init(d->loop, &d->term);
-	uv_signal_init(d->loop, &d->intr);
-	d->term.data = d->intr.data = d;
-	uv_signal_start(&d->term, on_signal, SIGTERM);
-	uv_signal_start(&d->intr, on_signal, SIGINT);
+	watch_signal(d, &d->term, SIGTERM, on_signal);
+	watch_signal(d, &d->intr, SIGINT, on_signal);
+	watch_signal(d, &d->hup, SIGHUP, on_reload);
 	tell_ready();
 	trace_point("ready");
-	log_info("coracled %s serves %s", CORACLE_VERSION, o->host);
+	log_info("coracled %s serves %s", CORACLE_VERSION, c->hosts.v[0]);
 	uv_run(d->loop, UV_RUN_DEFAULT);
 	return 0;
 }
 
-int main(int argc, char **argv)
+static int run(const struct config_args *args, struct config *config)
 {
-	struct options o = {.level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT};
-	struct daemon d = {.loop = uv_default_loop()};
+	struct daemon d = {.args = args, .config = config, .loop = uv_default_loop()};
 	struct rlimit files;
 	struct err e = ERR_INIT;
 	int rc;
 
-	trace_setup("coracled");
-	default_paths(&o);
-	rc = parse_options(argc, argv, &o);
-	if (rc >= 0)
-		return rc;
-	log_setup(o.level, o.format, 2);
+	setup_log(config);
 	umask(022);
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	rc = serve(&d, &o, &e);
+	rc = serve(&d, &e);
 	if (rc < 0)
 		log_error("%s", e.text);
 	engine_close(d.engine);
@@ -300,8 +217,48 @@ int main(int argc, char **argv)
 	uv_walk(d.loop, close_handle, NULL);
 	uv_run(d.loop, UV_RUN_NOWAIT);
 	free(d.socket_path);
-	free(o.data_dir);
-	free(o.run_dir);
-	free(o.host);
+	config_free(d.config);
 	return rc < 0 ? 1 : 0;
+}
+
+/* Exit code of what needs no engine, or -1 with the configuration loaded. */
+static int prepare(int argc, char **argv, struct config_args *args, struct config **ret)
+{
+	struct err e = ERR_INIT;
+
+	if (config_args_parse(argc - 1, argv + 1, args, &e) < 0) {
+		fprintf(stderr, "coracled: %s\nSee 'coracled --help'.\n", e.text);
+		return 125;
+	}
+	if (args->opts.help) {
+		usage();
+		return 0;
+	}
+	if (args->version) {
+		printf("coracled version %s\n", CORACLE_VERSION);
+		return 0;
+	}
+	if (config_load(args, ret, &e) < 0) {
+		fprintf(stderr, "%s\n", e.text);
+		return 1;
+	}
+	if (!args->validate)
+		return -1;
+	puts("configuration OK");
+	config_free(*ret);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct config_args args = {0};
+	struct config *config = NULL;
+	int rc;
+
+	trace_setup("coracled");
+	rc = prepare(argc, argv, &args, &config);
+	if (rc < 0)
+		rc = run(&args, config);
+	config_args_done(&args);
+	return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Option tables: parsing and lookup. */
-#include "cli/opts.h"
+#include "base/opts.h"
 
 #include "base/buf.h"
 #include "base/mem.h"

@@ -75,3 +75,8 @@ bool opts_bool(const struct opts *o, const char *name);
 const char *opts_str(const struct opts *o, const char *name); /* "" when absent and no default */
 int64_t opts_int(const struct opts *o, const char *name);
 const char *opts_type_name(const struct opt *row); /* "string", "list" ...; "" for switches */
+
+struct buf;
+/* Append a help page's list: a blank line, "TITLE:", one folded entry per option that is not
+ * hidden. Nothing when there are none. The width is standard output's, or 80. */
+void opts_help(struct buf *b, const struct opt *table, const char *title);
