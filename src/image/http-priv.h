@@ -20,9 +20,11 @@ struct http_response {
 	char challenge[2048]; /* WWW-Authenticate lines joined by ", " */
 	char digest[160];     /* Docker-Content-Digest */
 	char range[128];
+	char uploaded[64]; /* Range of an upload: "0-1023" */
 	char link[1024];
 	char location[4096];
 	int64_t content_length; /* -1: unknown */
+	uint64_t chunk_min;	/* OCI-Chunk-Min-Length, 0: not given */
 	int retry_after;	/* seconds, -1: not given */
 };
 
@@ -35,10 +37,10 @@ struct http_options {
 	const char *ca_file, *cert_file, *key_file;
 	bool insecure_tls;
 	int timeout_s; /* whole request; 0: only stalls are limited */
-	/* Body to send: text, or a file of body_size bytes read from body_fd (borrowed). */
+	/* Body to send: text, or body_size bytes of body_fd (borrowed) from body_offset. */
 	const char *body;
 	int body_fd;
-	uint64_t body_size;
+	uint64_t body_size, body_offset;
 	/* PAUSE consumes nothing: the same bytes come again after http_resume(). */
 	enum http_data (*data)(void *ud, const struct http_response *r, const void *p, size_t n);
 	void (*sent)(void *ud, uint64_t total); /* upload progress; NULL */

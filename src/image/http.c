@@ -299,6 +299,12 @@ static size_t on_header(char *p, size_t size, size_t n, void *ud)
 		keep(r->resp.link, sizeof(r->resp.link), v);
 	} else if (header_is(p, n, "Content-Range", &v)) {
 		keep(r->resp.range, sizeof(r->resp.range), v);
+	} else if (header_is(p, n, "Range", &v)) {
+		keep(r->resp.uploaded, sizeof(r->resp.uploaded), v);
+	} else if (header_is(p, n, "OCI-Chunk-Min-Length", &v)) {
+		keep(text, sizeof(text), v);
+		if (num_parse_u64(text, 0, INT64_MAX, &num) == 0)
+			r->resp.chunk_min = num;
 	} else if (header_is(p, n, "Content-Length", &v)) {
 		keep(text, sizeof(text), v);
 		if (num_parse_u64(text, 0, INT64_MAX, &num) == 0)
@@ -334,7 +340,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *ud)
 {
 	struct http_request *r = ud;
 	size_t want = (size_t)MIN((uint64_t)(size * n), r->o.body_size - r->sent);
-	ssize_t got = want ? pread(r->o.body_fd, p, want, (off_t)r->sent) : 0;
+	ssize_t got = want ? pread(r->o.body_fd, p, want, (off_t)(r->o.body_offset + r->sent)) : 0;
 	if (got < 0 || (want && !got))
 		return CURL_READFUNC_ABORT;
 	r->sent += (uint64_t)got;

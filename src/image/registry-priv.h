@@ -19,6 +19,7 @@ struct registry_options {
 	const struct image_ref *ref;
 	const struct auth_credentials *auth; /* copied */
 	const char *actions;		     /* "pull" or "pull,push"; "" asks for no scope */
+	const struct strs *sources;	     /* repositories blobs are mounted from; copied; NULL */
 };
 struct registry *registry_open(const struct registry_options *o);
 struct registry *registry_hold(struct registry *r); /* another owner */
@@ -29,9 +30,10 @@ struct registry_request {
 	const char *path; /* below /v2/NAME/ : "manifests/latest"; a whole URL; "/": /v2/ itself */
 	const char *accept;
 	const char *content_type;
+	const char *content_range; /* "0-1023": part of an upload; NULL */
 	const char *body;
 	int body_fd; /* 0: none */
-	uint64_t body_size;
+	uint64_t body_size, body_offset;
 	uint64_t offset; /* GET: start there */
 	uint64_t expect; /* GET: whole size of the object; 0: unknown */
 	size_t max_body; /* collect the body up to this; 0: stream to data */

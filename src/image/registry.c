@@ -41,13 +41,15 @@ struct registry {
 	struct buf body;
 	struct list calls;
 	char *ca, *cert, *key;
+	struct arena *arena;
+	struct strs sources;
 };
 
 struct registry_call {
 	struct list link;
 	struct registry *reg;
 	struct registry_request q;
-	char *path, *accept, *content_type, *text, *url;
+	char *path, *accept, *content_type, *content_range, *text, *url;
 	struct http_request *request;
 	struct service_soon *timer;
 	struct buf body;
@@ -135,6 +137,9 @@ struct registry *registry_open(const struct registry_options *o)
 	r->cert = optional_file(r, "client.cert");
 	r->key = optional_file(r, "client.key");
 	list_init(&r->calls);
+	r->arena = arena_new();
+	for (size_t i = 0; o->sources && i < o->sources->n; i++)
+		strs_push(&r->sources, r->arena, arena_strdup(r->arena, o->sources->v[i]));
 	if (r->auth.registry_token[0])
 		buf_addf(&r->token, "Bearer %s", r->auth.registry_token);
 	return r;
@@ -164,6 +169,7 @@ void registry_close(struct registry *r)
 	free(r->cert);
 	free(r->key);
 	r->ca = r->cert = r->key = NULL;
+	arena_free(r->arena);
 	service_after(r->service, 0, free, r);
 }
 
@@ -181,6 +187,7 @@ static void call_free(struct registry_call *c)
 	free(c->path);
 	free(c->accept);
 	free(c->content_type);
+	free(c->content_range);
 	free(c->text);
 	free(c->url);
 	free(c);
@@ -288,6 +295,11 @@ static void fetch_token(struct registry *r)
 	auth_url_encode(r->challenge.service, args);
 	if (r->actions[0]) {
 		AUTO_FREE char *scope = xasprintf("repository:%s:%s", r->ref.path, r->actions);
+		buf_adds(args, "&scope=");
+		auth_url_encode(scope, args);
+	}
+	for (size_t i = 0; i < r->sources.n; i++) {
+		AUTO_FREE char *scope = xasprintf("repository:%s:pull", r->sources.v[i]);
 		buf_adds(args, "&scope=");
 		auth_url_encode(scope, args);
 	}
@@ -540,6 +552,8 @@ static void call_http(struct registry_call *c)
 	AUTO_FREE char *accept = c->accept ? xasprintf("Accept: %s", c->accept) : NULL;
 	AUTO_FREE char *type = c->content_type ? xasprintf("Content-Type: %s", c->content_type)
 					       : NULL;
+	AUTO_FREE char *part = c->content_range ? xasprintf("Content-Range: %s", c->content_range)
+						: NULL;
 	char range[64];
 	const char *headers[8] = {0};
 	struct err e = ERR_INIT;
@@ -560,6 +574,8 @@ static void call_http(struct registry_call *c)
 		headers[n++] = accept;
 	if (type)
 		headers[n++] = type;
+	if (part)
+		headers[n++] = part;
 	if (call_position(c) && !c->no_range) {
 		snprintf(range, sizeof(range), "Range: bytes=%llu-",
 			 (unsigned long long)call_position(c));
@@ -576,6 +592,7 @@ static void call_http(struct registry_call *c)
 				 .body = c->text,
 				 .body_fd = c->q.body_fd,
 				 .body_size = c->q.body_size,
+				 .body_offset = c->q.body_offset,
 				 .data = call_data,
 				 .sent = c->q.sent ? call_sent : NULL,
 				 .done = call_done,
@@ -616,6 +633,7 @@ void registry_start(struct registry *r, const struct registry_request *q,
 	c->path = xstrdup(q->path);
 	c->accept = xstrdup(q->accept);
 	c->content_type = xstrdup(q->content_type);
+	c->content_range = xstrdup(q->content_range);
 	c->text = xstrdup(q->body);
 	c->body = BUF_INIT(MAX(q->max_body, ERROR_BODY_MAX));
 	if (q->max_body)
