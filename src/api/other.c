@@ -65,11 +65,6 @@ static void checkpoint(struct api_request *r)
 	api_unsupported(r, "checkpoint");
 }
 
-static void distribution(struct api_request *r)
-{
-	api_unsupported(r, "distribution inspect");
-}
-
 const struct api_route api_routes_other[] = {
 	{"GET", "/plugins", plugins, API_BODY_JSON},
 	{"GET", "/plugins/{name*}/json", plugin, API_BODY_JSON},
@@ -85,7 +80,6 @@ const struct api_route api_routes_other[] = {
 	{"GET", "/containers/{id}/checkpoints", checkpoint, API_BODY_JSON},
 	{"POST", "/containers/{id}/checkpoints", checkpoint, API_BODY_JSON},
 	{"DELETE", "/containers/{id}/checkpoints/{name}", checkpoint, API_BODY_JSON},
-	{"GET", "/distribution/{name*}/json", distribution, API_BODY_JSON},
 	{"POST", "/swarm/init", swarm_setup, API_BODY_JSON},
 	{"POST", "/swarm/join", swarm_setup, API_BODY_JSON},
 	{"POST", "/swarm/leave", not_member, API_BODY_JSON},

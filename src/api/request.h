@@ -128,7 +128,8 @@ int api_server_start_with(const struct api_config *config, const struct api_rout
 
 extern const struct api_route api_routes_system[];
 extern const struct api_route api_routes_images[];
-extern const struct api_route api_routes_transfer[]; /* pull, push, load, save */
+extern const struct api_route api_routes_manifests[]; /* distribution, manifest lists */
+extern const struct api_route api_routes_transfer[];  /* pull, push, load, save */
 extern const struct api_route api_routes_containers[];
 extern const struct api_route api_routes_streams[]; /* attach, logs, wait, stats */
 extern const struct api_route api_routes_archive[]; /* cp, export */

@@ -4,11 +4,8 @@
  * an error before the first line is a plain error answer, one after it a line
  * {"errorDetail":{"message"},"error"}. A client that leaves cancels its job.
  */
-#include "api/request.h"
-#include "api/progress.h"
+#include "api/jobs.h"
 #include "base/log.h"
-#include "engine/engine.h"
-#include "image/image.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -18,63 +15,15 @@
 #include "base/banned.h"
 
 struct transfer {
-	struct image_job *job;
+	struct api_job j;    /* first: r->state is both */
 	bool drained, saved; /* save: the pipe ended; the job did */
 };
 
-static void on_progress(void *ud, const struct image_progress *p)
-{
-	AUTO_BUF struct buf line = BUF_INIT(1U << 20);
-	struct api_request *r = ud;
-
-	/* A client that does not keep up misses bars, never statements. */
-	if (p->has_detail && api_stream_queued(r) > API_STREAM_HIGH)
-		return;
-	api_progress_line(p, &line);
-	api_stream_start(r, 200, "application/json");
-	api_stream_write(r, line.p, line.n);
-}
-
-static void on_done(void *ud, const char *id, const struct err *e)
-{
-	struct api_request *r = ud;
-	struct transfer *t = r->state;
-
-	t->job = NULL;
-	if (e && !api_stream_started(r)) {
-		api_reply_error(r, e);
-	} else {
-		api_stream_start(r, 200, "application/json"); /* a quiet job said nothing */
-		if (e) {
-			AUTO_BUF struct buf line = BUF_INIT(64 << 10);
-			api_progress_error(e->text, &line);
-			api_stream_write(r, line.p, line.n);
-		}
-		api_stream_end(r);
-	}
-	api_drop(r);
-}
-
-static void on_gone(struct api_request *r)
-{
-	struct transfer *t = r->state;
-
-	if (!t->job)
-		return;
-	image_job_cancel(TAKE_PTR(t->job));
-	api_abort(r);
-	api_drop(r);
-}
-
-/* The request is held while the job runs. */
 static struct transfer *transfer_new(struct api_request *r, struct image_job_events *ev)
 {
 	struct transfer *t = arena_alloc(r->arena, sizeof *t);
 
-	r->state = t;
-	r->on_gone = on_gone;
-	*ev = (struct image_job_events){.progress = on_progress, .done = on_done, .ud = r};
-	api_hold(r);
+	api_job_stream(r, &t->j, ev);
 	return t;
 }
 
@@ -118,7 +67,7 @@ static void pull(struct api_request *r)
 			: from;
 	o.all_tags = !has_tag(o.ref) && !image_default_is(o.ref);
 	struct transfer *t = transfer_new(r, &ev);
-	api_settle(r, image_pull(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
+	api_settle(r, image_pull(engine_images(r->engine), &o, &ev, &t->j.job, &e), &e);
 }
 
 static void push(struct api_request *r)
@@ -131,7 +80,7 @@ static void push(struct api_request *r)
 	o.ref = tag && *tag ? arena_printf(r->arena, "%s:%s", r->params[0], tag) : r->params[0];
 	o.all_tags = !has_tag(o.ref);
 	struct transfer *t = transfer_new(r, &ev);
-	api_settle(r, image_push(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
+	api_settle(r, image_push(engine_images(r->engine), &o, &ev, &t->j.job, &e), &e);
 }
 
 /* ---- load, save ---- */
@@ -145,7 +94,7 @@ static void load(struct api_request *r)
 			       .quiet = api_query_bool(r, "quiet")};
 	struct transfer *t = transfer_new(r, &ev);
 
-	api_settle(r, image_load(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
+	api_settle(r, image_load(engine_images(r->engine), &o, &ev, &t->j.job, &e), &e);
 }
 
 /* The archive is complete only when the pipe is empty and the job says so: a cut one must not look
@@ -171,7 +120,7 @@ static void save_done(void *ud, const char *id, const struct err *e)
 	struct api_request *r = ud;
 	struct transfer *t = r->state;
 
-	t->job = NULL;
+	t->j.job = NULL;
 	t->saved = !e;
 	if (!e) {
 		save_end(r);
@@ -205,7 +154,7 @@ static void save_refs(struct api_request *r, const char *const *refs, size_t n)
 	ev.progress = NULL;
 	ev.done = save_done;
 	o.fd = fds[1];
-	if (image_save(engine_images(r->engine), &o, &ev, &t->job, &e) < 0) {
+	if (image_save(engine_images(r->engine), &o, &ev, &t->j.job, &e) < 0) {
 		close(fds[0]);
 		api_settle(r, -1, &e);
 		return;

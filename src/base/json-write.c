@@ -230,3 +230,44 @@ void jw_kv_map(struct jw *w, const char *key, const struct strmap *m)
 		jw_kv_str(w, m->v[i].k, m->v[i].v);
 	jw_obj_end(w);
 }
+
+void json_indent(const char *json, size_t n, const char *indent, struct buf *out)
+{
+	int depth = 0;
+	bool text = false, opened = false;
+
+	for (size_t i = 0; i < n; i++) {
+		char ch = json[i];
+		if (text) {
+			buf_addc(out, ch);
+			if (ch == '\\' && i + 1 < n)
+				buf_addc(out, json[++i]);
+			else if (ch == '"')
+				text = false;
+			continue;
+		}
+		if (ch == ' ' || ch == '\t' || ch == '\n' || ch == '\r')
+			continue;
+		bool closes = ch == '}' || ch == ']';
+		depth -= closes;
+		if ((opened && !closes) || (closes && !opened)) {
+			buf_addc(out, '\n');
+			for (int k = 0; k < depth; k++)
+				buf_adds(out, indent);
+		}
+		opened = false;
+		buf_addc(out, ch);
+		if (ch == '{' || ch == '[') {
+			depth++;
+			opened = true;
+		} else if (ch == ',') {
+			buf_addc(out, '\n');
+			for (int k = 0; k < depth; k++)
+				buf_adds(out, indent);
+		} else if (ch == ':') {
+			buf_addc(out, ' ');
+		} else if (ch == '"') {
+			text = true;
+		}
+	}
+}

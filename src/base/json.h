@@ -159,6 +159,8 @@ void jw_kv_u64(struct jw *w, const char *key, uint64_t v);
 void jw_kv_bool(struct jw *w, const char *key, bool v);
 void jw_kv_strs(struct jw *w, const char *key, const struct strs *s);
 void jw_kv_map(struct jw *w, const char *key, const struct strmap *m);
+/* As Go's json.Indent: text to text, numbers and escapes as they came. */
+void json_indent(const char *json, size_t n, const char *indent, struct buf *out);
 /* A struct by its table, as an object value / only its fields inside an already open object. */
 void json_encode(struct jw *w, const struct json_schema *schema, const void *obj);
 void json_encode_fields(struct jw *w, const struct json_schema *schema, const void *obj);

@@ -206,7 +206,7 @@ int auth_file_change(const char *path, const char *key, const char *entry, struc
 	if (!c.auths)
 		change_auths(&c, NULL);
 	jw_obj_end(&c.w);
-	format_indent(buf_text(&text), text.n, "\t", &nice);
+	json_indent(buf_text(&text), text.n, "\t", &nice);
 	if (text.overflow || nice.overflow) {
 		rc = err_set(e, ERR_LIMIT, "%s would become too large", path);
 	} else {

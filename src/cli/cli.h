@@ -94,6 +94,9 @@ void reply_done(struct reply *r);
 /* One whole exchange. -1 also for status >= 400. body NULL: none; content type is JSON. */
 int client_call(struct cli *c, const char *method, const char *path, const char *body,
 		struct reply *ret, struct err *e);
+/* `extra` are whole header lines or NULL: credentials from auth_header(). */
+int client_call_with(struct cli *c, const char *method, const char *path, const char *extra,
+		     const char *body, struct reply *ret, struct err *e);
 int client_json(struct cli *c, const char *method, const char *path, const char *body,
 		struct json **ret, struct err *e);
 /* Query strings: ?k=v&k=v, escaped. */

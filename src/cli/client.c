@@ -282,8 +282,8 @@ void reply_done(struct reply *r)
 	buf_done(&r->body);
 }
 
-int client_call(struct cli *c, const char *method, const char *path, const char *body,
-		struct reply *ret, struct err *e)
+int client_call_with(struct cli *c, const char *method, const char *path, const char *extra,
+		     const char *body, struct reply *ret, struct err *e)
 {
 	struct conn k = CONN_INIT;
 	int rc = -1;
@@ -291,7 +291,7 @@ int client_call(struct cli *c, const char *method, const char *path, const char 
 	buf_reset(&ret->body);
 	if (conn_open(c, &k, e) < 0)
 		return -1;
-	if (conn_send(&k, method, path, NULL, body ? "application/json" : NULL, body,
+	if (conn_send(&k, method, path, extra, body ? "application/json" : NULL, body,
 		      body ? strlen(body) : 0, e) == 0 &&
 	    conn_check(&k, e) == 0 && conn_body(&k, &ret->body, e) == 0) {
 		ret->status = k.h.status;
@@ -300,6 +300,12 @@ int client_call(struct cli *c, const char *method, const char *path, const char 
 	}
 	conn_close(c, &k);
 	return rc;
+}
+
+int client_call(struct cli *c, const char *method, const char *path, const char *body,
+		struct reply *ret, struct err *e)
+{
+	return client_call_with(c, method, path, NULL, body, ret, e);
 }
 
 int client_json(struct cli *c, const char *method, const char *path, const char *body,

@@ -92,7 +92,7 @@ static int inspect(struct cli *c, struct opts *o, const char *type, bool size)
 			json_dump(all, &out);
 		buf_addc(&out, '\n');
 	} else if (!*format) {
-		format_indent(raw.p, raw.n, "    ", &out);
+		json_indent(raw.p, raw.n, "    ", &out);
 		buf_addc(&out, '\n');
 	} else if (!found) {
 		buf_addc(&out, '\n');

@@ -248,6 +248,35 @@ static const struct opt df_options[] = {
 	OPT_END,
 };
 
+#define OPT_INSECURE                                                                               \
+	{                                                                                          \
+		0, "insecure", B, NULL, "Also a registry without TLS or a known certificate",      \
+			NULL, 0                                                                    \
+	}
+static const struct opt manifest_inspect_options[] = {
+	OPT_INSECURE,
+	{'v', "verbose", B, NULL, "Every member with its platform and its document", NULL, 0},
+	OPT_END,
+};
+static const struct opt manifest_create_options[] = {
+	{'a', "amend", B, NULL, "Add to an existing manifest list", NULL, 0},
+	OPT_INSECURE,
+	OPT_END,
+};
+static const struct opt manifest_annotate_options[] = {
+	{0, "arch", S, NULL, "Set the architecture", NULL, 0},
+	{0, "os", S, NULL, "Set the operating system", NULL, 0},
+	{0, "os-features", L, "strings", "Add features of the operating system", NULL, 0},
+	{0, "os-version", S, NULL, "Set the version of the operating system", NULL, 0},
+	{0, "variant", S, NULL, "Set the variant of the architecture", NULL, 0},
+	OPT_END,
+};
+static const struct opt manifest_push_options[] = {
+	OPT_INSECURE,
+	{'p', "purge", B, NULL, "Remove the local manifest list after the push", NULL, 0},
+	OPT_END,
+};
+
 #define C   "container"
 #define G   GROUP_PLAIN
 #define ID  "CONTAINER"
@@ -336,6 +365,19 @@ const struct command cli_commands[] = {
 	 cmd_container_prune},
 	{NULL, "image", "prune", NULL, "", "Remove unused images", prune_all_options, 0, 0, true, G,
 	 cmd_image_prune},
+	{NULL, "manifest", "annotate", NULL, "MANIFEST_LIST MANIFEST",
+	 "Say more about a member of a local manifest list", manifest_annotate_options, 2, 2, true,
+	 G, cmd_manifest_annotate},
+	{NULL, "manifest", "create", NULL, "MANIFEST_LIST MANIFEST [MANIFEST...]",
+	 "Make a local manifest list, to annotate and push it", manifest_create_options, 2, -1,
+	 true, G, cmd_manifest_create},
+	{NULL, "manifest", "inspect", NULL, "[MANIFEST_LIST] MANIFEST",
+	 "Show an image manifest or a manifest list", manifest_inspect_options, 1, 2, true, G,
+	 cmd_manifest_inspect},
+	{NULL, "manifest", "push", NULL, "MANIFEST_LIST", "Push a manifest list to its repository",
+	 manifest_push_options, 1, 1, true, G, cmd_manifest_push},
+	{NULL, "manifest", "rm", NULL, "MANIFEST_LIST [MANIFEST_LIST...]",
+	 "Remove local manifest lists", none, 1, -1, true, G, cmd_manifest_rm},
 	{NULL, "volume", "create", NULL, "[VOLUME]", "Create a volume", volume_create_options, 0, 1,
 	 true, G, cmd_volume_create},
 	{NULL, "volume", "inspect", NULL, "VOLUME [VOLUME...]", "Show everything about volumes",

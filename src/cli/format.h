@@ -38,9 +38,6 @@ void list_end(struct list_out *l, bool print);
 /* type_name "" is a plain document; otherwise unknown fields are errors that name the type. */
 int format_document(const char *format, const struct json *j, const char *type_name,
 		    struct buf *out, struct err *e);
-/* As Go's json.Indent: text to text, numbers and escapes as they came. */
-void format_indent(const char *json, size_t n, const char *indent, struct buf *out);
-
 /* ?filters={"k":{"v":true}}; 0 or -1 with "invalid argument" text. */
 int format_filters(struct buf *path, const struct optval *filters, struct err *e);
 /* Docker's Quote of Go plus ellipsis at 20 runes. */

@@ -11,8 +11,11 @@
 static const struct {
 	const char *name, *brief;
 } manages[] = {
-	{"container", "Manage containers"}, {"image", "Manage images"},
-	{"network", "Manage networks"},	    {"system", "Manage coracle"},
+	{"container", "Manage containers"},
+	{"image", "Manage images"},
+	{"manifest", "Manage image manifests and manifest lists"},
+	{"network", "Manage networks"},
+	{"system", "Manage coracle"},
 	{"volume", "Manage volumes"},
 };
 

@@ -6,6 +6,7 @@
 #include "image/layers-priv.h"
 #include "image/load-priv.h"
 #include "image/platform.h"
+#include "image/remote.h"
 
 #include "base/mem.h"
 
@@ -14,8 +15,6 @@
 
 #include "base/banned.h"
 
-#define ACCEPT_MANIFEST                                                                            \
-	OCI_MANIFEST_TYPE ", " OCI_INDEX_TYPE ", " DOCKER_MANIFEST_TYPE ", " DOCKER_LIST_TYPE
 #define TAGS_MAX ((size_t)4 << 20)
 
 struct pull {

@@ -20,6 +20,7 @@ struct registry_options {
 	const struct auth_credentials *auth; /* copied */
 	const char *actions;		     /* "pull" or "pull,push"; "" asks for no scope */
 	const struct strs *sources;	     /* repositories blobs are mounted from; copied; NULL */
+	bool insecure; /* this session may use plain HTTP or skip the check of certificates */
 };
 struct registry *registry_open(const struct registry_options *o);
 struct registry *registry_hold(struct registry *r); /* another owner */

@@ -34,6 +34,7 @@ struct registry {
 	char actions[32], host[256], base[300];
 	enum state state;
 	bool http; /* plain */
+	bool insecure;
 	struct auth_challenge challenge;
 	struct buf token;	      /* "Bearer ..." */
 	struct err err;		      /* STATE_FAILED */
@@ -126,6 +127,7 @@ struct registry *registry_open(const struct registry_options *o)
 	r->refs = 1;
 	r->service = o->service;
 	r->ref = *o->ref;
+	r->insecure = o->insecure || service_insecure(o->service, o->ref->domain);
 	if (o->auth)
 		r->auth = *o->auth;
 	snprintf(r->actions, sizeof(r->actions), "%s", o->actions);
@@ -320,7 +322,7 @@ static void fetch_token(struct registry *r)
 				 .headers = headers,
 				 .body = refresh ? buf_text(&form) : NULL,
 				 .ca_file = r->ca,
-				 .insecure_tls = service_insecure(r->service, r->ref.domain),
+				 .insecure_tls = r->insecure,
 				 .timeout_s = TOKEN_TIMEOUT_S,
 				 .data = session_data,
 				 .done = token_done,
@@ -354,7 +356,7 @@ static void ping_done(void *ud, const struct http_response *resp, const struct e
 {
 	struct registry *r = ud;
 	r->request = NULL;
-	if (e && !r->http && service_insecure(r->service, r->ref.domain)) {
+	if (e && !r->http && r->insecure) {
 		r->http = true;
 		registry_ping(r);
 		return;
@@ -379,7 +381,7 @@ static void registry_ping(struct registry *r)
 				 .ca_file = r->ca,
 				 .cert_file = r->cert,
 				 .key_file = r->key,
-				 .insecure_tls = service_insecure(r->service, r->ref.domain),
+				 .insecure_tls = r->insecure,
 				 .timeout_s = PING_TIMEOUT_S,
 				 .data = session_data,
 				 .done = ping_done,
@@ -588,7 +590,7 @@ static void call_http(struct registry_call *c)
 				 .ca_file = r->ca,
 				 .cert_file = r->cert,
 				 .key_file = r->key,
-				 .insecure_tls = service_insecure(r->service, r->ref.domain),
+				 .insecure_tls = r->insecure,
 				 .body = c->text,
 				 .body_fd = c->q.body_fd,
 				 .body_size = c->q.body_size,

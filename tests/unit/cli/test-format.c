@@ -37,7 +37,7 @@ static void indent(void **state)
 	const char *in = "[ {\"a\":{},\"b\":[],\"c\":[1,2],\"d\":\"x{,\\\"}\"}\n]";
 
 	(void)state;
-	format_indent(in, strlen(in), "  ", &out);
+	json_indent(in, strlen(in), "  ", &out);
 	assert_string_equal(buf_text(&out),
 			    "[\n  {\n    \"a\": {},\n    \"b\": [],\n    \"c\": [\n      1,\n"
 			    "      2\n    ],\n    \"d\": \"x{,\\\"}\"\n  }\n]");
