@@ -229,3 +229,45 @@ void clock_human(int64_t duration_ns, char *ret, size_t n)
 	else
 		snprintf(ret, n, "%ld years", s / 3600 / 24 / 365);
 }
+
+/* N/unit with up to nine decimals, trailing zeros dropped. */
+static size_t add_decimal(char *ret, size_t size, uint64_t v, uint64_t unit, const char *name)
+{
+	char digits[12];
+	size_t n = (size_t)snprintf(ret, size, "%llu", (unsigned long long)(v / unit));
+	uint64_t rest = v % unit;
+	int k = 0;
+
+	for (; rest && k < 9; k++) {
+		rest *= 10;
+		digits[k] = (char)('0' + rest / unit);
+		rest %= unit;
+	}
+	return n + (size_t)snprintf(ret + n, size - n, "%s%.*s%s", k ? "." : "", k, digits, name);
+}
+
+void clock_format_duration(int64_t ns, char ret[static CLOCK_TEXT_MAX])
+{
+	uint64_t v = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+	const uint64_t second = 1000000000;
+	size_t n = 0;
+
+	if (ns < 0)
+		ret[n++] = '-';
+	if (v < second && v > 0) {
+		uint64_t unit = v < 1000 ? 1 : v < 1000000 ? 1000 : 1000000;
+
+		add_decimal(ret + n, CLOCK_TEXT_MAX - n, v, unit,
+			    unit == 1	   ? "ns"
+			    : unit == 1000 ? "\302\265s"
+					   : "ms");
+		return;
+	}
+	if (v >= 3600 * second)
+		n += (size_t)snprintf(ret + n, CLOCK_TEXT_MAX - n, "%lluh",
+				      (unsigned long long)(v / (3600 * second)));
+	if (v >= 60 * second)
+		n += (size_t)snprintf(ret + n, CLOCK_TEXT_MAX - n, "%llum",
+				      (unsigned long long)(v / (60 * second) % 60));
+	add_decimal(ret + n, CLOCK_TEXT_MAX - n, v % (60 * second), second, "s");
+}

@@ -20,3 +20,5 @@ int clock_parse(const char *text, int64_t *ret_ns); /* RFC 3339; Go's zero time 
 int clock_parse_when(const char *text, int64_t now_ns, int64_t *ret_ns);
 /* "About a minute", "3 hours", "2 weeks" as docker/go-units HumanDuration. */
 void clock_human(int64_t duration_ns, char *ret, size_t n);
+/* As Go prints a duration: "1m30s", "500ms", "1.5s", "0s". */
+void clock_format_duration(int64_t ns, char ret[static CLOCK_TEXT_MAX]);

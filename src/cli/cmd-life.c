@@ -170,7 +170,10 @@ int cmd_update(struct cli *c, struct opts *o)
 	update_int(&w, "BlkioWeight", o, "blkio-weight");
 	update_int(&w, "CpuPeriod", o, "cpu-period");
 	update_int(&w, "CpuQuota", o, "cpu-quota");
+	update_int(&w, "CpuRealtimePeriod", o, "cpu-rt-period");
+	update_int(&w, "CpuRealtimeRuntime", o, "cpu-rt-runtime");
 	update_int(&w, "CpuShares", o, "cpu-shares");
+	update_int(&w, "KernelMemory", o, "kernel-memory");
 	update_int(&w, "NanoCpus", o, "cpus");
 	update_int(&w, "Memory", o, "memory");
 	update_int(&w, "MemoryReservation", o, "memory-reservation");

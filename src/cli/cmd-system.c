@@ -300,7 +300,7 @@ static int event_line(const char *line, size_t n, const char *format, struct err
 		event_text(j);
 	else if (!strcmp(format, "json"))
 		printf("%.*s\n", (int)n, line);
-	else if (format_document(format, j, "", &out, e) < 0)
+	else if (format_document(format, j, FORMAT_EVENT, &out, e) < 0)
 		return -1;
 	else
 		printf("%s\n", buf_text(&out));

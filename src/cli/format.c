@@ -179,13 +179,64 @@ static const char *null_text(const char *name)
 	return is_free_map(name) ? "map[]" : "[]";
 }
 
+/* Fields of containers, images and volumes that are not in the document while they are empty. */
+static const char *absent(const char *name)
+{
+	static const struct {
+		const char *name, *text;
+	} fields[] = {
+		{"Health", "<nil>"},
+		{"Healthcheck", "<nil>"},
+		{"StopTimeout", "<nil>"},
+		{"Init", "<nil>"},
+		{"StopSignal", ""},
+		{"MacAddress", ""},
+		{"NetworkDisabled", "false"},
+		{"ArgsEscaped", "false"},
+		{"ExposedPorts", "map[]"},
+		{"Shell", "[]"},
+		{"OnBuild", "[]"},
+		{"Mounts", "[]"},
+		{"Tmpfs", "map[]"},
+		{"Sysctls", "map[]"},
+		{"StorageOpt", "map[]"},
+		{"Annotations", "map[]"},
+		{"Runtime", ""},
+		{"SizeRw", "<nil>"},
+		{"SizeRootFs", "<nil>"},
+		{"BindOptions", "<nil>"},
+		{"VolumeOptions", "<nil>"},
+		{"TmpfsOptions", "<nil>"},
+		{"ReadOnly", "false"},
+		{"Source", ""},
+		{"Name", ""},
+		{"Driver", ""},
+		{"Interval", "0s"},
+		{"Timeout", "0s"},
+		{"StartPeriod", "0s"},
+		{"StartInterval", "0s"},
+		{"Retries", "0"},
+		{"UsageData", "<nil>"},
+		{"Status", "map[]"},
+		{"Descriptor", "<nil>"},
+		{"ImageManifestDescriptor", "<nil>"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (!strcmp(fields[i].name, name))
+			return fields[i].text;
+	return NULL;
+}
+
 int format_document(const char *format, const struct json *j, const char *type_name,
 		    struct buf *out, struct err *e)
 {
 	AUTO(gt_template) struct gt_template *t = NULL;
 	const struct gt_options o = {.missing = *type_name ? GT_MISSING_TYPE : GT_MISSING_MAP,
 				     .type_name = type_name,
-				     .any_case = !strcmp(type_name, "version"),
+				     .any_case = !strcmp(type_name, "version") ||
+						 !strcmp(type_name, FORMAT_EVENT),
+				     .absent = *type_name ? NULL : absent,
 				     .is_free_map = is_free_map,
 				     .null_text = null_text};
 

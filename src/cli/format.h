@@ -36,6 +36,7 @@ void list_end(struct list_out *l, bool print);
 
 /* A template over API documents (inspect, info, version). */
 /* type_name "" is a plain document; otherwise unknown fields are errors that name the type. */
+#define FORMAT_EVENT "*events.Message" /* type_name of events */
 int format_document(const char *format, const struct json *j, const char *type_name,
 		    struct buf *out, struct err *e);
 /* ?filters={"k":{"v":true}}; 0 or -1 with "invalid argument" text. */

@@ -17,18 +17,18 @@
 		{0, "annotation", L, "map", "Annotation handed to the OCI runtime", NULL, 0},        \
 		{'a', "attach", L, NULL, "Attach to STDIN, STDOUT or STDERR", NULL, 0},              \
 		{0, "blkio-weight", OPT_UINT16, NULL, "Relative block IO weight (10-1000)", "0", 0}, \
-		{0, "blkio-weight-device", L, NULL, "Block IO weight of a device", NULL, U},         \
+		{0, "blkio-weight-device", L, NULL, "Block IO weight of a device", NULL, 0},         \
 		{0, "cap-add", L, NULL, "Add Linux capabilities", NULL, 0},                          \
 		{0, "cap-drop", L, NULL, "Drop Linux capabilities", NULL, 0},                        \
 		{0, "cgroup-parent", S, NULL, "Parent cgroup of the container", NULL, 0},            \
 		{0, "cgroupns", S, NULL, "Cgroup namespace (host|private)", NULL, 0},                \
 		{0, "cidfile", S, NULL, "Write the container's ID to this file", NULL, 0},           \
-		{0, "cpu-count", I, NULL, "Number of CPUs (Windows only)", NULL, U | OPT_HIDDEN},    \
-		{0, "cpu-percent", I, NULL, "CPU percent (Windows only)", NULL, U | OPT_HIDDEN},     \
+		{0, "cpu-count", I, NULL, "Number of CPUs (Windows only)", NULL, OPT_HIDDEN},        \
+		{0, "cpu-percent", I, NULL, "CPU percent (Windows only)", NULL, OPT_HIDDEN},         \
 		{0, "cpu-period", I, NULL, "CPU period of the CFS scheduler", NULL, 0},              \
 		{0, "cpu-quota", I, NULL, "CPU quota of the CFS scheduler", NULL, 0},                \
-		{0, "cpu-rt-period", I, NULL, "Real-time period in microseconds", NULL, U},          \
-		{0, "cpu-rt-runtime", I, NULL, "Real-time runtime in microseconds", NULL, U},        \
+		{0, "cpu-rt-period", I, NULL, "Real-time period in microseconds", NULL, 0},          \
+		{0, "cpu-rt-runtime", I, NULL, "Real-time runtime in microseconds", NULL, 0},        \
 		{'c', "cpu-shares", I, NULL, "Relative weight of CPU time", NULL, 0},                \
 		{0, "cpus", OPT_DECIMAL, NULL, "Number of CPUs", NULL, 0},                           \
 		{0, "cpuset-cpus", S, NULL, "CPUs to run on (0-3, 0,1)", NULL, 0},                   \
@@ -40,11 +40,11 @@
 	{0, "device", L, NULL, "Give a device of the host to the container", NULL, 0},               \
 		{0, "device-cgroup-rule", L, NULL, "Rule for the list of allowed devices", NULL, 0}, \
 		{0, "device-read-bps", L, NULL, "Limit bytes per second read from a device", NULL,   \
-		 U},                                                                                 \
-		{0, "device-read-iops", L, NULL, "Limit reads per second from a device", NULL, U},   \
+		 0},                                                                                 \
+		{0, "device-read-iops", L, NULL, "Limit reads per second from a device", NULL, 0},   \
 		{0, "device-write-bps", L, NULL, "Limit bytes per second written to a device", NULL, \
-		 U},                                                                                 \
-		{0, "device-write-iops", L, NULL, "Limit writes per second to a device", NULL, U},   \
+		 0},                                                                                 \
+		{0, "device-write-iops", L, NULL, "Limit writes per second to a device", NULL, 0},   \
 		{0, "disable-content-trust", B, NULL, "Skip the check of signatures", "true", 0},    \
 		{0, "dns", L, NULL, "DNS servers", NULL, 0},                                         \
 		{0, "dns-opt", L, NULL, "DNS options", NULL, OPT_HIDDEN},                            \
@@ -55,28 +55,28 @@
 		{'e', "env", L, NULL, "Set environment variables", NULL, 0},                         \
 		{0, "env-file", L, NULL, "Read environment variables from a file", NULL, 0},         \
 		{0, "expose", L, NULL, "Expose a port or a range of ports", NULL, 0},                \
-		{0, "gpus", S, "gpu-request", "GPUs to give to the container", NULL, U},             \
+		{0, "gpus", S, "gpu-request", "GPUs to give to the container", NULL, 0},             \
 		{0, "group-add", L, NULL, "Additional groups of the user", NULL, 0},                 \
-		{0, "health-cmd", S, NULL, "Command that checks the health", NULL, U},               \
-		{0, "health-interval", D, NULL, "Time between checks", NULL, U},                     \
-		{0, "health-retries", I, NULL, "Failures until unhealthy", NULL, U},                 \
-		{0, "health-start-interval", D, NULL, "Time between checks at the start", NULL, U},  \
+		{0, "health-cmd", S, NULL, "Command that checks the health", NULL, 0},               \
+		{0, "health-interval", D, NULL, "Time between checks", NULL, 0},                     \
+		{0, "health-retries", I, NULL, "Failures until unhealthy", NULL, 0},                 \
+		{0, "health-start-interval", D, NULL, "Time between checks at the start", NULL, 0},  \
 		{0, "health-start-period", D, NULL, "Time to start up before failures count", NULL,  \
-		 U},                                                                                 \
-		{0, "health-timeout", D, NULL, "Longest time of one check", NULL, U},                \
+		 0},                                                                                 \
+		{0, "health-timeout", D, NULL, "Longest time of one check", NULL, 0},                \
 		{0, "help", B, NULL, "Print usage", NULL, 0},                                        \
 		{'h', "hostname", S, NULL, "Host name of the container", NULL, 0},                   \
 		{0,    "init", B, NULL, "Run an init that forwards signals and reaps processes",     \
 		 NULL, 0},                                                                           \
 		{'i', "interactive", B, NULL, "Keep STDIN open even if not attached", NULL, 0},      \
-		{0, "io-maxbandwidth", M, NULL, "Windows only", NULL, U | OPT_HIDDEN},               \
-		{0, "io-maxiops", I, NULL, "Windows only", NULL, U | OPT_HIDDEN},                    \
+		{0, "io-maxbandwidth", M, NULL, "Windows only", NULL, OPT_HIDDEN},                   \
+		{0, "io-maxiops", I, NULL, "Windows only", NULL, OPT_HIDDEN},                        \
 		{0, "ip", S, NULL, "IPv4 address", NULL, U},                                         \
 		{0, "ip6", S, NULL, "IPv6 address", NULL, U},                                        \
 		{0, "ipc", S, NULL, "IPC mode", NULL, 0},                                            \
 		{0, "isolation", S, NULL, "How the container is isolated", NULL, 0},                 \
 	{                                                                                            \
-		0, "kernel-memory", M, NULL, "Limit of kernel memory", NULL, U | OPT_HIDDEN          \
+		0, "kernel-memory", M, NULL, "Limit of kernel memory", NULL, OPT_HIDDEN              \
 	}
 
 #define SHARED_L                                                                                     \
@@ -123,7 +123,7 @@
 #define SHARED_S                                                                                   \
 	{0, "stop-signal", S, NULL, "Signal that stops the container", NULL, 0},                   \
 		{0, "stop-timeout", I, NULL, "Seconds until a stop kills", NULL, 0},               \
-		{0, "storage-opt", L, NULL, "Options of the storage driver", NULL, U},             \
+		{0, "storage-opt", L, "map", "Options of the storage driver", NULL, 0},            \
 		{0, "sysctl", L, "map", "Kernel parameters", NULL, 0},                             \
 		{0, "tmpfs", L, NULL, "Mount a tmpfs", NULL, 0},                                   \
 		{'t', "tty", B, NULL, "Allocate a pseudo-TTY", NULL, 0},                           \
@@ -133,8 +133,8 @@
 		{0, "userns", S, NULL, "User namespace", NULL, 0},                                 \
 		{0, "uts", S, NULL, "UTS namespace", NULL, 0},                                     \
 		{'v', "volume", L, NULL, "Mount a directory or volume", NULL, 0},                  \
-		{0, "volume-driver", S, NULL, "Volume driver", NULL, U},                           \
-		{0, "volumes-from", L, NULL, "Mount the volumes of containers", NULL, U},          \
+		{0, "volume-driver", S, NULL, "Volume driver", NULL, 0},                           \
+		{0, "volumes-from", L, NULL, "Mount the volumes of containers", NULL, 0},          \
 		{'w', "workdir", S, NULL, "Working directory in the container", NULL, 0}, OPT_END
 
 const struct opt create_options[] = {SHARED_A, SHARED_D, SHARED_L, SHARED_S};

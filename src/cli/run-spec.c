@@ -121,6 +121,47 @@ static void put_command(struct jw *w, const struct opts *o)
 	}
 }
 
+static int put_health(struct jw *w, const struct opts *o, struct err *e)
+{
+	static const struct {
+		const char *option, *key;
+	} values[] = {{"health-interval", "Interval"},
+		      {"health-timeout", "Timeout"},
+		      {"health-start-period", "StartPeriod"},
+		      {"health-start-interval", "StartInterval"},
+		      {"health-retries", "Retries"}};
+	const char *command = opts_str(o, "health-cmd");
+	bool any = *command;
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+		any = any || opts_int(o, values[i].option);
+	if (opts_bool(o, "no-healthcheck")) {
+		if (any)
+			return err_set(e, ERR_INVALID,
+				       "--no-healthcheck conflicts with --health-* options");
+		jw_key(w, "Healthcheck"), jw_raw(w, "{\"Test\":[\"NONE\"]}");
+		return 0;
+	}
+	if (!any)
+		return 0;
+	jw_key(w, "Healthcheck");
+	jw_obj(w);
+	if (*command) {
+		jw_key(w, "Test");
+		jw_arr(w);
+		jw_str(w, "CMD-SHELL");
+		jw_str(w, command);
+		jw_arr_end(w);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		if (opts_int(o, values[i].option) < 0)
+			return err_set(e, ERR_INVALID, "--%s cannot be negative", values[i].option);
+		put_int(w, values[i].key, o, values[i].option);
+	}
+	jw_obj_end(w);
+	return 0;
+}
+
 static int put_config(struct jw *w, const struct opts *o, const struct run_attach *a, struct err *e)
 {
 	bool stdin_open = opts_bool(o, "interactive");
@@ -141,8 +182,8 @@ static int put_config(struct jw *w, const struct opts *o, const struct run_attac
 		return -1;
 	jw_arr_end(w);
 	put_command(w, o);
-	if (opts_bool(o, "no-healthcheck"))
-		jw_key(w, "Healthcheck"), jw_raw(w, "{\"Test\":[\"NONE\"]}");
+	if (put_health(w, o, e) < 0)
+		return -1;
 	jw_key(w, "Volumes");
 	jw_obj(w);
 	if (parse_volumes(w, opts_get(o, "volume"), false, e) < 0)
@@ -174,6 +215,34 @@ static int put_parsed(struct jw *w, const char *key, const struct opts *o, const
 	return 0;
 }
 
+/* Weights and rates of block devices. */
+static int put_devices_io(struct jw *w, const struct opts *o, struct err *e)
+{
+	static const struct {
+		const char *option, *key;
+		enum device_io kind;
+	} lists[] = {{"blkio-weight-device", "BlkioWeightDevice", DEVICE_WEIGHT},
+		     {"device-read-bps", "BlkioDeviceReadBps", DEVICE_BYTES},
+		     {"device-write-bps", "BlkioDeviceWriteBps", DEVICE_BYTES},
+		     {"device-read-iops", "BlkioDeviceReadIOps", DEVICE_OPERATIONS},
+		     {"device-write-iops", "BlkioDeviceWriteIOps", DEVICE_OPERATIONS}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		const struct optval *v = opts_get(o, lists[i].option);
+
+		if (!v->n)
+			continue;
+		jw_key(w, lists[i].key);
+		jw_arr(w);
+		for (size_t k = 0; k < v->n; k++)
+			if (parse_device_io(w, v->v[k], lists[i].kind, e) < 0)
+				return err_wrap(e, "invalid argument \"%s\" for \"--%s\" flag",
+						v->v[k], lists[i].option);
+		jw_arr_end(w);
+	}
+	return 0;
+}
+
 static int put_resources(struct jw *w, const struct opts *o, struct err *e)
 {
 	put_int(w, "CpuShares", o, "cpu-shares");
@@ -190,9 +259,24 @@ static int put_resources(struct jw *w, const struct opts *o, struct err *e)
 	put_int(w, "MemorySwappiness", o, "memory-swappiness");
 	put_bool(w, "OomKillDisable", o, "oom-kill-disable");
 	put_int(w, "PidsLimit", o, "pids-limit");
+	put_int(w, "CpuRealtimePeriod", o, "cpu-rt-period");
+	put_int(w, "CpuRealtimeRuntime", o, "cpu-rt-runtime");
+	put_int(w, "KernelMemory", o, "kernel-memory");
+	put_int(w, "CpuCount", o, "cpu-count");
+	put_int(w, "CpuPercent", o, "cpu-percent");
+	put_int(w, "IOMaximumIOps", o, "io-maxiops");
+	put_int(w, "IOMaximumBandwidth", o, "io-maxbandwidth");
 	put_list(w, "DeviceCgroupRules", o, "device-cgroup-rule");
-	if (put_parsed(w, "Devices", o, "device", parse_device, e) < 0)
+	if (put_parsed(w, "Devices", o, "device", parse_device, e) < 0 ||
+	    put_devices_io(w, o, e) < 0)
 		return -1;
+	if (opts_set(o, "gpus")) {
+		jw_key(w, "DeviceRequests");
+		jw_arr(w);
+		if (parse_gpus(w, opts_str(o, "gpus"), e) < 0)
+			return -1;
+		jw_arr_end(w);
+	}
 	return put_parsed(w, "Ulimits", o, "ulimit", parse_ulimit, e);
 }
 
@@ -215,6 +299,9 @@ static int put_mounts(struct jw *w, const struct opts *o, struct err *e)
 		}
 		jw_obj_end(w);
 	}
+	put_list(w, "VolumesFrom", o, "volumes-from");
+	put_str(w, "VolumeDriver", o, "volume-driver");
+	put_pairs(w, "StorageOpt", o, "storage-opt");
 	return put_parsed(w, "Mounts", o, "mount", parse_mount, e);
 }
 

@@ -21,6 +21,11 @@ int run_body(const struct opts *o, bool detach, struct buf *out, struct run_atta
 int parse_mount(struct jw *w, const char *csv, struct err *e);
 int parse_ulimit(struct jw *w, const char *text, struct err *e);
 int parse_device(struct jw *w, const char *text, struct err *e);
+/* "/dev/sda:500" (weight), "/dev/sda:10mb" (bytes per second), "/dev/sda:1000" (operations). */
+enum device_io { DEVICE_WEIGHT, DEVICE_BYTES, DEVICE_OPERATIONS };
+int parse_device_io(struct jw *w, const char *text, enum device_io kind, struct err *e);
+/* "all", "2" or "device=0,driver=nvidia,...": one device request. */
+int parse_gpus(struct jw *w, const char *text, struct err *e);
 int parse_restart(struct jw *w, const char *text, struct err *e);
 int parse_security_opts(struct jw *w, const struct optval *v, bool *ret_unconfined_paths,
 			struct err *e);

@@ -50,6 +50,19 @@ struct container_meta {
 };
 extern const struct json_schema container_meta_schema;
 
+struct health_entry {
+	int64_t start, end, exit_code;
+	const char *output; /* heap */
+};
+#define HEALTH_LOG_MAX 5
+
+/* Health as it is kept in the row. */
+struct health_saved {
+	const char *status;
+	int64_t failing;
+	struct objs log; /* struct health_entry */
+};
+
 /* The `state` text of a container's row. Strings are heap. */
 struct container_state {
 	bool running, paused, restarting, oom_killed, dead, removing;
@@ -59,14 +72,9 @@ struct container_state {
 	const char *error;
 	int64_t started_at, finished_at; /* ns */
 	int64_t restart_count;
+	const struct health_saved *health; /* only while the row is written or read */
 };
 extern const struct json_schema container_state_schema;
-
-struct health_entry {
-	int64_t start, end, exit_code;
-	char *output;
-};
-#define HEALTH_LOG_MAX 5
 
 struct health {
 	uv_timer_t *timer;
@@ -291,6 +299,7 @@ int container_signal(struct container *c, int signo, engine_done_fn cb, void *ud
 void container_clean_run(struct container *c);
 void wait_notify(struct container *c, bool removed);
 void restart_cancel(struct container *c);
+bool restart_wanted_at_boot(const struct container *c);
 
 /* ---- start.c ---- */
 int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e);
@@ -300,6 +309,8 @@ int attach_send(struct container *c, const struct engine_attach *o, struct err *
 void pending_free(struct pending_attach *p);
 
 /* ---- recover.c ---- */
+/* Before the rows are read: after a reboot nothing in the run folder is true any more. */
+void recover_boot(struct engine *g);
 void recover_all(struct engine *g);
 void recover_lost(struct container *c); /* no shim: exit.json or 137, and clean up */
 
@@ -320,7 +331,11 @@ struct exec *exec_get(struct engine *g, const char *id);
 
 /* ---- health.c ---- */
 void health_start(struct container *c);
+void health_resume(struct container *c); /* of an adopted container: goes on where it was */
 void health_stop(struct container *c);
+void health_save(const struct container *c, struct health_saved *ret); /* borrows from c */
+void health_restore(struct container *c, const struct health_saved *from);
+void health_free(struct container *c);
 void health_write(const struct container *c, struct jw *w); /* State.Health's value */
 
 /* ---- logs.c ---- */

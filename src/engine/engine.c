@@ -23,6 +23,24 @@ static const struct json_field meta_fields[] = {
 const struct json_schema container_meta_schema = {"container", sizeof(struct container_meta),
 						  meta_fields};
 
+static const struct json_field health_entry_fields[] = {
+	JSON_FIELD(JT_I64, struct health_entry, start, "Start", 0),
+	JSON_FIELD(JT_I64, struct health_entry, end, "End", 0),
+	JSON_FIELD(JT_I64, struct health_entry, exit_code, "ExitCode", 0),
+	JSON_FIELD(JT_STR, struct health_entry, output, "Output", 0),
+	{0},
+};
+static const struct json_schema health_entry_schema = {"health log", sizeof(struct health_entry),
+						       health_entry_fields};
+static const struct json_field health_saved_fields[] = {
+	JSON_FIELD(JT_STR, struct health_saved, status, "Status", 0),
+	JSON_FIELD(JT_I64, struct health_saved, failing, "FailingStreak", 0),
+	JSON_SUB(JT_OBJS, struct health_saved, log, "Log", 0, &health_entry_schema),
+	{0},
+};
+static const struct json_schema health_saved_schema = {"health", sizeof(struct health_saved),
+						       health_saved_fields};
+
 #define ST(type, member, key) JSON_FIELD(type, struct container_state, member, key, JSON_OMITEMPTY)
 static const struct json_field state_fields[] = {
 	ST(JT_BOOL, running, "Running"),
@@ -39,6 +57,8 @@ static const struct json_field state_fields[] = {
 	ST(JT_I64, started_at, "StartedAt"),
 	ST(JT_I64, finished_at, "FinishedAt"),
 	ST(JT_I64, restart_count, "RestartCount"),
+	JSON_SUB(JT_OBJP, struct container_state, health, "Health", JSON_OMITEMPTY,
+		 &health_saved_schema),
 	{0},
 };
 const struct json_schema container_state_schema = {"state", sizeof(struct container_state),
@@ -124,10 +144,16 @@ void container_set_error(struct container *c, const char *text)
 
 int container_save_state(struct container *c, struct err *e)
 {
-	AUTO_BUF struct buf text = BUF_INIT(1 << 16);
+	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
 	struct jw w = JW_INIT(&text);
+	struct health_saved health;
 
+	if (c->health.enabled) {
+		health_save(c, &health);
+		c->st.health = &health;
+	}
 	json_encode(&w, &container_state_schema, &c->st);
+	c->st.health = NULL;
 	return store_container_set_state(c->g->store, c->id, buf_text(&text), e);
 }
 
@@ -184,8 +210,7 @@ static void container_free(struct container *c)
 		list_del(it);
 		pending_free(LIST_ENTRY(it, struct pending_attach, link));
 	}
-	for (size_t i = 0; i < c->health.nlog; i++)
-		free(c->health.log[i].output);
+	health_free(c);
 	container_set_error(c, NULL);
 	free(c->name);
 	free(c->image_id);
@@ -229,6 +254,9 @@ struct container *container_load(struct engine *g, const struct store_container 
 	c->st = st;
 	c->st.error = NULL;
 	container_set_error(c, st.error);
+	c->st.health = NULL;
+	if (st.health)
+		health_restore(c, st.health);
 	map_set(g->by_id, c->id, c);
 	map_set(g->by_name, c->name, c);
 	list_add_tail(&g->order, &c->link);
@@ -365,6 +393,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	if (image_service_new(&ic, &g->images, e) < 0)
 		goto fail;
 	image_service_on_event(g->images, image_event, g);
+	recover_boot(g);
 	if (store_container_each(g->store, load_one, g, e) < 0)
 		goto fail;
 	load_identity(g);

@@ -20,9 +20,12 @@ struct probe {
 	char cid[ENGINE_ID_MAX], exec_id[ENGINE_ID_MAX];
 	uint64_t generation;
 	int fd;
+	uv_poll_t *poll; /* of fd */
 	uv_timer_t *timeout;
 	int64_t start;
-	bool timed_out;
+	bool timed_out, truncated;
+	char output[HEALTH_OUTPUT_MAX + 4];
+	size_t n;
 };
 
 static void schedule(struct container *c);
@@ -35,7 +38,7 @@ static int64_t or_default(int64_t v, int64_t d)
 static void add_entry(struct health *h, int64_t start, int64_t code, char *output)
 {
 	if (h->nlog == HEALTH_LOG_MAX) {
-		free(h->log[0].output);
+		free((void *)(uintptr_t)h->log[0].output);
 		memmove(&h->log[0], &h->log[1], sizeof(h->log[0]) * (HEALTH_LOG_MAX - 1));
 		h->nlog--;
 	}
@@ -67,32 +70,63 @@ static void probe_result(struct container *c, int64_t start, int64_t code, char 
 		if (h->failing >= or_default(hc->retries, 3))
 			set_status(c, "unhealthy");
 	}
+	container_save_state_log(c);
 	schedule(c);
+}
+
+static void poll_closed(uv_handle_t *h)
+{
+	free(h);
 }
 
 static void probe_free(struct probe *p)
 {
 	engine_timer_free(&p->timeout);
+	if (p->poll) {
+		uv_poll_stop(p->poll);
+		uv_close((uv_handle_t *)p->poll, poll_closed);
+	}
 	fd_close(&p->fd);
 	free(p);
+}
+
+/* Take what the probe printed; what is beyond the limit is thrown away, so that it never blocks. */
+static void probe_read(struct probe *p)
+{
+	char chunk[HEALTH_OUTPUT_MAX];
+	ssize_t n;
+
+	while ((n = recv(p->fd, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0) {
+		size_t take = MIN((size_t)n, HEALTH_OUTPUT_MAX - p->n);
+
+		memcpy(p->output + p->n, chunk, take);
+		p->n += take;
+		p->truncated |= take < (size_t)n;
+	}
+	if (n == 0 && p->poll)
+		uv_poll_stop(p->poll);
+}
+
+static void probe_readable(uv_poll_t *poll, int status, int events)
+{
+	probe_read(poll->data);
+}
+
+static char *probe_output(struct probe *p)
+{
+	probe_read(p);
+	p->output[p->n] = '\0';
+	return xasprintf("%s%s", p->output, p->truncated ? "..." : "");
 }
 
 static void probe_exit(struct exec *x, void *ud)
 {
 	struct probe *p = ud;
 	struct container *c = container_by_id(p->g, p->cid);
-	char text[HEALTH_OUTPUT_MAX + 1];
-	ssize_t n = 0;
 
 	if (c && c->health.enabled && c->health.generation == p->generation && !p->timed_out) {
-		size_t have = 0;
-
-		while (have < HEALTH_OUTPUT_MAX &&
-		       (n = recv(p->fd, text + have, HEALTH_OUTPUT_MAX - have, MSG_DONTWAIT)) > 0)
-			have += (size_t)n;
-		text[have] = '\0';
 		c->health.running = false;
-		probe_result(c, p->start, x->exit_code, xstrdup(text));
+		probe_result(c, p->start, x->exit_code, probe_output(p));
 	}
 	probe_free(p);
 }
@@ -104,6 +138,7 @@ static void probe_timeout(uv_timer_t *t)
 	struct shim_request r = {
 		.op = shim_op_name(SHIM_OP_EXEC_SIGNAL), .id = p->exec_id, .signo = 9};
 	struct err e = ERR_INIT;
+	char limit[CLOCK_TEXT_MAX];
 
 	engine_timer_free(&p->timeout);
 	p->timed_out = true;
@@ -112,11 +147,11 @@ static void probe_timeout(uv_timer_t *t)
 	if (c->shim)
 		shim_call(c->shim, &r, -1, NULL, NULL, &e);
 	c->health.running = false;
-	probe_result(
-		c, p->start, -1,
-		xasprintf("Health check exceeded timeout (%llds)",
-			  (long long)(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND) /
-				      SECOND)));
+	clock_format_duration(or_default(c->meta.config.healthcheck->timeout, 30 * SECOND), limit);
+	AUTO_FREE char *printed = probe_output(p);
+	probe_result(c, p->start, -1,
+		     xasprintf("Health check exceeded timeout (%s)%s%s", limit,
+			       *printed ? ": " : "", printed));
 }
 
 static int probe_command(const struct container *c, struct exec_config *x, struct arena *a)
@@ -170,6 +205,10 @@ static void probe_run(uv_timer_t *t)
 			    .fd = pair[0],
 			    .start = clock_now_ns()};
 	memcpy(p->cid, c->id, sizeof(p->cid));
+	p->poll = NEW(uv_poll_t);
+	p->poll->data = p;
+	uv_poll_init(c->g->loop, p->poll, p->fd);
+	uv_poll_start(p->poll, UV_READABLE, probe_readable);
 	at.fd = pair[1];
 	if (engine_exec_create(c->g, c, &xc, p->exec_id, &e) < 0) {
 		close(pair[1]);
@@ -206,12 +245,27 @@ static void schedule(struct container *c)
 	c->health.timer = engine_timer(c->g, (uint64_t)(wait / 1000000), probe_run, c);
 }
 
-void health_start(struct container *c)
+static bool is_wanted(const struct container *c)
 {
 	const struct healthcheck *hc = c->meta.config.healthcheck;
 
+	return hc && hc->test.n > 0 && strcmp(hc->test.v[0], "NONE") != 0;
+}
+
+void health_resume(struct container *c)
+{
+	if (!is_wanted(c))
+		return;
+	if (!c->health.enabled)
+		health_start(c);
+	else
+		schedule(c);
+}
+
+void health_start(struct container *c)
+{
 	health_stop(c);
-	if (!hc || hc->test.n == 0 || strcmp(hc->test.v[0], "NONE") == 0)
+	if (!is_wanted(c))
 		return;
 	c->health.enabled = true;
 	c->health.status = "starting";
@@ -226,6 +280,41 @@ void health_stop(struct container *c)
 	c->health.running = false;
 	if (c->health.enabled && !c->st.running)
 		c->health.status = "unhealthy";
+}
+
+void health_save(const struct container *c, struct health_saved *ret)
+{
+	const struct health *h = &c->health;
+
+	*ret = (struct health_saved){.status = h->status, .failing = h->failing};
+	ret->log.v = (void *)(uintptr_t)h->log;
+	ret->log.n = h->nlog;
+	ret->log.set = true;
+}
+
+void health_restore(struct container *c, const struct health_saved *from)
+{
+	static const char *const known[] = {"starting", "healthy", "unhealthy"};
+	struct health *h = &c->health;
+	const struct health_entry *log = from->log.v;
+
+	h->enabled = true;
+	h->status = known[0];
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (from->status && strcmp(from->status, known[i]) == 0)
+			h->status = known[i];
+	h->failing = from->failing;
+	for (size_t i = 0; i < MIN(from->log.n, (size_t)HEALTH_LOG_MAX); i++) {
+		h->log[h->nlog] = log[i];
+		h->log[h->nlog++].output = xstrdup(log[i].output ? log[i].output : "");
+	}
+}
+
+void health_free(struct container *c)
+{
+	for (size_t i = 0; i < c->health.nlog; i++)
+		free((void *)(uintptr_t)c->health.log[i].output);
+	c->health.nlog = 0;
 }
 
 void health_write(const struct container *c, struct jw *w)

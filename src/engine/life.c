@@ -219,6 +219,8 @@ static int begin_stop(struct container *c, const char *signal, int timeout_s, en
 	if (timeout == 0)
 		signo = SIGKILL;
 	c->st.manual_stop = true;
+	if (c->host.restart_policy.name && *c->host.restart_policy.name)
+		container_save_state_log(c); /* a new engine must not start it again */
 	if (container_signal(c, signo, NULL, NULL, e) < 0)
 		return -1;
 	op = NEW(struct stop_op);
@@ -407,6 +409,19 @@ static bool should_restart(const struct container *c)
 	       (p->maximum_retry_count == 0 || c->st.restart_count < p->maximum_retry_count);
 }
 
+/*
+ * At the start of an engine Docker starts again what ran before with a policy that says so: with
+ * "always" even what a user had stopped. A container that never ran is left alone.
+ */
+bool restart_wanted_at_boot(const struct container *c)
+{
+	const char *name = c->host.restart_policy.name ? c->host.restart_policy.name : "";
+
+	return c->st.started && !c->st.dead &&
+	       (strcmp(name, "always") == 0 ||
+		(strcmp(name, "unless-stopped") == 0 && !c->st.manual_stop));
+}
+
 void restart_cancel(struct container *c)
 {
 	engine_timer_free(&c->restart_timer);
@@ -508,7 +523,7 @@ void container_on_message(struct container *c, const struct shim_message *m)
 			c->st.pid = m->pid;
 			c->st.started_at = m->started_at;
 			container_save_state_log(c);
-			health_start(c);
+			health_resume(c);
 		}
 		break;
 	case SHIM_EV_ATTACH_DONE:

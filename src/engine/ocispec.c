@@ -461,7 +461,8 @@ void ocispec_resources(const struct host_config *h, struct oci_resources *ret, s
 		m->swappiness = h->memory_swappiness;
 	m->disable_oom_killer = h->oom_kill_disable > 0 ? 1 : 0;
 	cpu = h->cpu_shares || h->nano_cpus || h->cpu_quota || h->cpu_period ||
-	      is_set(h->cpuset_cpus) || is_set(h->cpuset_mems);
+	      h->cpu_realtime_period || h->cpu_realtime_runtime || is_set(h->cpuset_cpus) ||
+	      is_set(h->cpuset_mems);
 	if (h->cpu_shares)
 		c->shares = boxed(a, h->cpu_shares);
 	if (h->nano_cpus > 0) {
@@ -472,6 +473,10 @@ void ocispec_resources(const struct host_config *h, struct oci_resources *ret, s
 		c->quota = boxed(a, h->cpu_quota);
 	if (h->cpu_period)
 		c->period = boxed(a, h->cpu_period);
+	if (h->cpu_realtime_period)
+		c->realtime_period = boxed(a, h->cpu_realtime_period);
+	if (h->cpu_realtime_runtime)
+		c->realtime_runtime = boxed(a, h->cpu_realtime_runtime);
 	c->cpus = is_set(h->cpuset_cpus) ? h->cpuset_cpus : NULL;
 	c->mems = is_set(h->cpuset_mems) ? h->cpuset_mems : NULL;
 	if (memory)

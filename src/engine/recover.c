@@ -83,7 +83,15 @@ static void restart_deferred(uv_timer_t *t)
 	struct err e = ERR_INIT;
 
 	engine_timer_free(&c->restart_timer);
-	container_start(c, NULL, NULL, &e);
+	if (!c->st.running && !c->starting)
+		container_start(c, NULL, NULL, &e);
+}
+
+static void start_at_boot(struct container *c)
+{
+	c->st.restart_count = 0;
+	c->restart_delay_ns = 0;
+	c->restart_timer = engine_timer(c->g, 0, restart_deferred, c);
 }
 
 static void recover_one(struct container *c)
@@ -94,13 +102,15 @@ static void recover_one(struct container *c)
 
 	c->st.removing = false;
 	if (c->st.restarting && !c->st.running) {
-		c->restart_timer = engine_timer(c->g, 0, restart_deferred, c);
+		start_at_boot(c);
 		return;
 	}
 	if (!folder) {
 		/* The machine went down: run is a tmpfs. */
 		if (c->st.running)
 			c->restart_timer = engine_timer(c->g, 0, recover_deferred, c);
+		else if (restart_wanted_at_boot(c))
+			start_at_boot(c);
 		else if (c->host.auto_remove && c->st.started)
 			engine_container_remove(c->g, c, true, true, false, NULL, NULL, &e);
 		return;
@@ -132,6 +142,33 @@ static void remove_orphans(struct engine *g)
 	}
 	if (d)
 		closedir(d);
+}
+
+void recover_boot(struct engine *g)
+{
+	AUTO_BUF struct buf now = BUF_INIT(128);
+	AUTO_FREE char *before = NULL;
+	AUTO_FREE char *json = NULL;
+	AUTO_FD int fd = FD_NONE;
+	struct err e = ERR_INIT;
+
+	if (fs_read_path("/proc/sys/kernel/random/boot_id", &now) < 0 || now.n < 36)
+		return;
+	json = xasprintf("\"%.36s\"", buf_text(&now));
+	if (store_doc_get(g->store, "engine", "boot", &before, &e) == 0 &&
+	    strcmp(before, json) == 0)
+		return;
+	if (before) {
+		log_info("the machine was started anew: nothing of the run folder is left");
+		fd = fs_open_dir(g->run_dir);
+		if (fd >= 0)
+			fs_remove_tree(fd, "containers");
+		if (fd >= 0)
+			mkdirat(fd, "containers", 0711);
+	}
+	err_clear(&e);
+	if (store_doc_put(g->store, "engine", "boot", json, &e) < 0)
+		log_warn("cannot remember the boot id: %s", e.text);
 }
 
 void recover_all(struct engine *g)

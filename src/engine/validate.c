@@ -227,8 +227,13 @@ static int validate_cpu(const struct host_config *h, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "invalid CPU shares (%lld): value must be a positive integer",
 			       (long long)h->cpu_shares);
-	if (h->cpu_realtime_period || h->cpu_realtime_runtime)
-		return not_built(e, "CPU real-time scheduling (--cpu-rt-period, --cpu-rt-runtime)");
+	if ((h->cpu_realtime_period || h->cpu_realtime_runtime) &&
+	    access("/sys/fs/cgroup/cpu/cpu.rt_runtime_us", F_OK) < 0)
+		return err_set(e, ERR_INVALID, "kernel does not support CPU real-time scheduler");
+	if (h->cpu_realtime_period && h->cpu_realtime_runtime > h->cpu_realtime_period)
+		return err_set(e, ERR_INVALID,
+			       "cpu real-time runtime cannot be higher than cpu "
+			       "real-time period");
 	if (h->cpu_count || h->cpu_percent || h->io_maximum_iops || h->io_maximum_bandwidth)
 		return err_set(e, ERR_INVALID,
 			       "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth are for "
@@ -268,6 +273,9 @@ int validate_resources(const struct host_config *h, struct warnings *w, struct e
 			       h->cpuset_cpus, cpus - 1);
 	if (h->blkio_weight != 0 && (h->blkio_weight < 10 || h->blkio_weight > 1000))
 		return err_set(e, ERR_INVALID, "Range of blkio weight is from 10 to 1000");
+	if (h->kernel_memory > 0)
+		warnings_add(w, "Specifying a kernel memory limit is deprecated and not supported "
+				"by this kernel. Limitation discarded.");
 	if (h->oom_kill_disable > 0 && h->memory == 0)
 		warnings_add(w, "OOM killer is disabled for the container, but no memory limit is "
 				"set, this can result "
@@ -464,7 +472,9 @@ static int validate_not_built(const struct host_config *h, struct err *e)
 	if (h->storage_opt.n > 0)
 		return not_built(e, "--storage-opt");
 	if (!json_is_empty(h->device_requests))
-		return not_built(e, "device requests (--gpus)");
+		return err_set(e, ERR_UNSUPPORTED,
+			       "could not select device driver: device requests (--gpus) are not "
+			       "built in coracle yet");
 	if (is_set(h->cgroup))
 		return err_set(e, ERR_INVALID, "invalid cgroup spec: %s", h->cgroup);
 	return 0;

@@ -52,6 +52,8 @@ static int missing(struct gt_run *r, const struct gt_arg *a, const char *name, c
 	*ret = (struct gt_value){.kind = GT_NIL};
 	if (looks_like_map(r, parent) || r->o->missing == GT_MISSING_NO_VALUE)
 		return 0;
+	if (r->o->absent && (ret->null_text = r->o->absent(name)))
+		return 0;
 	if (r->o->missing == GT_MISSING_TYPE && at_top) {
 		err_set(r->e, ERR_INVALID, "can't evaluate field %s in type %s", name,
 			r->o->type_name ? r->o->type_name : "interface {}");

@@ -39,6 +39,9 @@ struct gt_options {
 	bool (*is_free_map)(const char *name);
 	/* What a null at this field prints, NULL for "<no value>". */
 	const char *(*null_text)(const char *name);
+	/* What a field prints that the type has but the document leaves out when it is empty ("",
+	 * "<nil>", "[]"); NULL: there is no such field, `missing` decides. */
+	const char *(*absent)(const char *name);
 	/* A field with arguments: ".Label \"x\"". False: no such method. */
 	bool (*method)(void *ud, const struct json *dot, const char *name,
 		       const struct gt_value *args, size_t nargs, struct gt_value *ret);

@@ -130,6 +130,23 @@ teardown_file() { stop_engine; }
 	c volume rm named1
 }
 
+@test "--volumes-from takes the mounts of others, :ro read-only" {
+	mkdir -p "$BATS_TEST_TMPDIR/d"
+	c create --name giver -v given:/vol -v "$BATS_TEST_TMPDIR/d:/dir:ro" busybox true
+	run -0 c run --rm --volumes-from giver busybox sh -c 'echo x >/vol/file; touch /dir/no 2>&1; true'
+	contains "$output" "Read-only"
+	run -0 c run --rm --volumes-from giver:ro busybox sh -c 'cat /vol/file; touch /vol/no 2>&1; true'
+	contains "$output" x
+	contains "$output" "Read-only"
+	run c run --rm --volumes-from nobody busybox true
+	code 125
+	contains "$output" "No such container: nobody"
+	run c run --rm --volumes-from giver:xx busybox true
+	code 125
+	c rm giver
+	c volume rm given
+}
+
 @test "a volume in use is not removed" {
 	c run -d --name user -v busy:/b busybox sleep 1000
 	run c volume rm busy

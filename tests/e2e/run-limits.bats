@@ -36,6 +36,41 @@ inside() { # FLAGS... FILE -> its content in the container
 	equals "$output" $((20 << 20))
 }
 
+@test "rates of a block device" {
+	dev=$(lsblk -dnpo NAME,TYPE | awk '$2=="disk"{print $1; exit}')
+	[ -b "$dev" ] || skip_because "there is no disk"
+	number=$(lsblk -dno MAJ:MIN "$dev" | tr -d ' ')
+	if cgroup_v2; then
+		inside --device-read-bps "$dev:1mb" --device-write-iops "$dev:100" io.max
+		contains "$output" "$number rbps=1048576"
+		contains "$output" "wiops=100"
+	else
+		for pair in read-bps:1mb=1048576 write-bps:2mb=2097152 read-iops:100=100 write-iops:200=200; do
+			flag=${pair%%:*} value=${pair##*=} given=${pair#*:}
+			inside "--device-$flag" "$dev:${given%=*}" "/sys/fs/cgroup/blkio/blkio.throttle.${flag/-/_}_device"
+			equals "$output" "$number $value"
+		done
+	fi
+	for bad in sda:1mb /dev/sda /dev/sda:x /dev/sda:-1; do
+		run c run --rm --device-read-bps "$bad" default true
+		code 125
+		contains "$output" "invalid argument \"$bad\" for \"--device-read-bps\" flag"
+	done
+	run c run --rm --blkio-weight-device "$dev:5" default true
+	code 125
+	contains "$output" "invalid weight for device"
+}
+
+@test "what this kernel or we cannot do is said by name" {
+	run c run --rm --gpus all default true
+	code 125
+	contains "$output" "could not select device driver"
+	[ "$E2E_CLIENT" = coracle ] || return 0
+	run c run --rm --gpus 'device=0,bogus=1' default true
+	code 125
+	contains "$output" "unexpected key 'bogus'"
+}
+
 @test "contradictions are refused with Docker's words" {
 	run c run --rm --memory 4m default true
 	code 125

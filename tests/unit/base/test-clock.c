@@ -82,13 +82,38 @@ static void test_human(void **state)
 	}
 }
 
+static void test_duration(void **state)
+{
+	static const struct {
+		int64_t ns;
+		const char *text;
+	} rows[] = {
+		{0, "0s"},
+		{1, "1ns"},
+		{1500, "1.5\302\265s"},
+		{500000000, "500ms"},
+		{1500000000, "1.5s"},
+		{30000000000, "30s"},
+		{90000000000, "1m30s"},
+		{3600000000000, "1h0m0s"},
+		{-2000000000, "-2s"},
+		{INT64_MIN, "-2562047h47m16.854775808s"},
+	};
+	char text[CLOCK_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		clock_format_duration(rows[i].ns, text);
+		assert_string_equal(text, rows[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_format),
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_when),
-		cmocka_unit_test(test_human),
+		cmocka_unit_test(test_format),	 cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_when),	 cmocka_unit_test(test_human),
+		cmocka_unit_test(test_duration),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
