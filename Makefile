@@ -35,6 +35,7 @@ bench:
 	@tools/install-deps bench
 	@$(MAKE) --no-print-directory compile
 	@bench/run.sh $(BUILD)
+	@bench/pull.sh $(BUILD)
 
 install: compile
 	@meson install -C $(BUILD) --no-rebuild
