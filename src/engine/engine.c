@@ -364,7 +364,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 		struct err *e)
 {
 	struct engine *g = NEW(struct engine);
-	struct image_service_config ic = {.loop = loop, .certs_dir = "/etc/docker/certs.d"};
+	struct image_service_config ic = {.loop = loop};
 
 	g->loop = loop;
 	g->data_dir = xstrdup(o->data_dir);

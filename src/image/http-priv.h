@@ -22,11 +22,16 @@ struct http_response {
 	char range[128];
 	char uploaded[64]; /* Range of an upload: "0-1023" */
 	char link[1024];
-	char location[4096];
+	char location[4096];	/* "" when it is longer */
 	int64_t content_length; /* -1: unknown */
 	uint64_t chunk_min;	/* OCI-Chunk-Min-Length, 0: not given */
-	int retry_after;	/* seconds, -1: not given */
+	int64_t retry_after;	/* seconds from now, -1: not given */
+	int64_t rate_remaining; /* requests left of the limit, -1: not given */
+	int64_t rate_reset;	/* seconds until the limit is full again, -1: not given */
 };
+/* Take over one header line if it is one of the above. */
+void http_response_header(struct http_response *r, const char *p, size_t n);
+void http_response_init(struct http_response *r);
 
 enum http_data { HTTP_DATA_OK, HTTP_DATA_PAUSE, HTTP_DATA_STOP };
 
@@ -34,9 +39,13 @@ struct http_options {
 	const char *method; /* GET HEAD POST PUT PATCH DELETE */
 	const char *url;
 	const char *const *headers; /* "Accept: x", NULL-terminated; NULL: none */
-	const char *ca_file, *cert_file, *key_file;
+	/* Credentials and the like: never follow a redirect to another host, port or scheme. */
+	const char *const *secret_headers;
+	const char *ca; /* PEM text of authorities besides the system's; NULL */
+	const char *cert_file, *key_file;
 	bool insecure_tls;
-	int timeout_s; /* whole request; 0: only stalls are limited */
+	int timeout_s;	   /* whole request; 0: only stalls are limited */
+	bool no_redirects; /* 3xx is an answer; otherwise GET and HEAD follow up to 10 */
 	/* Body to send: text, or body_size bytes of body_fd (borrowed) from body_offset. */
 	const char *body;
 	int body_fd;
@@ -50,7 +59,10 @@ struct http_options {
 	void *ud;
 };
 
+struct proxy_rules;
 struct http *http_new(uv_loop_t *loop);
+/* Before the first request. A transfer below 1 KiB/s for stall_s seconds fails. */
+void http_configure(struct http *h, const struct proxy_rules *proxies, unsigned stall_s);
 void http_free(struct http *h); /* requests still open are dropped; handles close later */
 int http_start(struct http *h, const struct http_options *o, struct http_request **ret,
 	       struct err *e);

@@ -4,23 +4,29 @@
  * transfers are collected after every call into it. Cancelling inside one of libcurl's callbacks is
  * put off until the callback returns.
  */
+#include "image/hostmatch.h"
 #include "image/http-priv.h"
 
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "sys/fs.h"
 
 #include <curl/curl.h>
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/banned.h"
 
-#define RECEIVE_BYTES	(256L << 10)
-#define STALL_SECONDS	60L
-#define CONNECT_SECONDS 20L
-#define USER_AGENT	"docker/28.0.0 (linux) coracle/" CORACLE_VERSION
+#define RECEIVE_BYTES	  (256L << 10)
+#define STALL_BYTES	  1024L /* per second */
+#define CONNECT_SECONDS	  20L
+#define HEADERS_MAX	  ((size_t)256 << 10)
+#define REDIRECT_BODY_MAX ((size_t)64 << 10)
+#define REDIRECTS_MAX	  10
+#define USER_AGENT	  "docker/28.0.0 (linux) coracle/" CORACLE_VERSION
 
 struct http {
 	uv_loop_t *loop;
@@ -29,18 +35,23 @@ struct http {
 	struct list requests;
 	unsigned sockets; /* uv handles still open */
 	bool closing, timer_open;
+	struct proxy_rules proxies;
+	unsigned stall_s;
 };
 
 struct http_request {
 	struct list link;
 	struct http *http;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers, *open_headers; /* with and without the secrets */
 	struct http_options o;
 	struct http_response resp;
 	char *url, *method;
 	uint64_t sent;
-	bool in_callback, cancelled, stopped;
+	size_t header_bytes, redirect_bytes;
+	unsigned redirects;
+	bool in_callback, cancelled, stopped, flooded;
+	char detail[CURL_ERROR_SIZE];
 };
 
 struct sock {
@@ -50,11 +61,19 @@ struct sock {
 };
 
 static void collect(struct http *h);
+static bool follow_redirect(struct http_request *r);
 
 static void http_maybe_free(struct http *h)
 {
 	if (h->closing && !h->sockets && !h->timer_open)
 		free(h);
+}
+
+static void slist_wipe(struct curl_slist *l)
+{
+	for (struct curl_slist *i = l; i; i = i->next)
+		explicit_bzero(i->data, strlen(i->data));
+	curl_slist_free_all(l);
 }
 
 static void request_free(struct http_request *r)
@@ -63,7 +82,8 @@ static void request_free(struct http_request *r)
 	if (r->http->multi)
 		curl_multi_remove_handle(r->http->multi, r->easy);
 	curl_easy_cleanup(r->easy);
-	curl_slist_free_all(r->headers);
+	slist_wipe(r->headers);
+	curl_slist_free_all(r->open_headers);
 	free(r->url);
 	free(r->method);
 	free(r);
@@ -147,6 +167,14 @@ static int want_timer(CURLM *multi, long ms, void *ud)
 	return 0;
 }
 
+static bool will_redirect(const struct http_request *r)
+{
+	long s = r->resp.status;
+	return !r->o.no_redirects && r->resp.location[0] &&
+	       (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) &&
+	       (!strcmp(r->method, "GET") || !strcmp(r->method, "HEAD"));
+}
+
 /* ---- texts of failures, as Go's HTTP client words them ---- */
 
 static void host_of(const char *url, char *host, size_t host_n, char *port, size_t port_n)
@@ -162,6 +190,41 @@ static void host_of(const char *url, char *host, size_t host_n, char *port, size
 	curl_free(h);
 	curl_free(p);
 	curl_url_cleanup(u);
+}
+
+static const char *verify_text(const struct http_request *r, const char *host)
+{
+	static char text[300];
+	long why = 0;
+	curl_easy_getinfo(r->easy, CURLINFO_SSL_VERIFYRESULT, &why);
+	if (why == X509_V_OK) {
+		snprintf(text, sizeof(text), "certificate is not valid for %s", host);
+		return text;
+	}
+	if (why == X509_V_ERR_CERT_HAS_EXPIRED || why == X509_V_ERR_CERT_NOT_YET_VALID)
+		return "certificate has expired or is not yet valid";
+	if (why == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+	    why == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+	    why == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+	    why == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE)
+		return "certificate signed by unknown authority";
+	return X509_verify_cert_error_string(why);
+}
+
+/* What the other side said, or that it speaks no TLS at all. */
+static const char *handshake_text(const struct http_request *r)
+{
+	if (strstr(r->detail, "certificate required"))
+		return "remote error: tls: certificate required";
+	if (strstr(r->detail, "bad certificate"))
+		return "remote error: tls: bad certificate";
+	if (strstr(r->detail, "unknown ca"))
+		return "remote error: tls: unknown certificate authority";
+	if (strstr(r->detail, "alert"))
+		return "remote error: tls: handshake failure";
+	if (strstr(r->detail, "wrong version number"))
+		return "http: server gave HTTP response to HTTPS client";
+	return "tls: handshake failure";
 }
 
 static void describe(struct http_request *r, CURLcode code, struct err *e)
@@ -191,28 +254,45 @@ static void describe(struct http_request *r, CURLcode code, struct err *e)
 					  "(Client.Timeout exceeded while awaiting headers)");
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CACERT_BADFILE:
 		snprintf(what, sizeof(what), "tls: failed to verify certificate: x509: %s",
-			 "certificate signed by unknown authority or not valid for this host");
+			 verify_text(r, host));
+		break;
+	case CURLE_SSL_CACERT_BADFILE:
+		snprintf(what, sizeof(what),
+			 "the configured certificate authorities are unreadable");
+		break;
+	case CURLE_SSL_CERTPROBLEM:
+		snprintf(what, sizeof(what), "client certificate: %s", r->detail);
 		break;
 	case CURLE_SSL_CONNECT_ERROR:
-		snprintf(what, sizeof(what), "http: server gave HTTP response to HTTPS client");
+		snprintf(what, sizeof(what), "%s", handshake_text(r));
+		break;
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+		snprintf(what, sizeof(what), "%s",
+			 strstr(r->detail, "alert") ? handshake_text(r)
+						    : "read: connection reset by peer");
+		break;
+	case CURLE_WRITE_ERROR:
+		snprintf(what, sizeof(what), "%s",
+			 r->flooded ? "the server's headers are larger than 256 KiB"
+				    : curl_easy_strerror(code));
 		break;
 	case CURLE_GOT_NOTHING:
 	case CURLE_PARTIAL_FILE:
 		snprintf(what, sizeof(what), "%s",
 			 code == CURLE_GOT_NOTHING ? "EOF" : "unexpected EOF");
 		break;
-	case CURLE_TOO_MANY_REDIRECTS:
-		snprintf(what, sizeof(what), "stopped after 10 redirects");
-		break;
 	default:
 		snprintf(what, sizeof(what), "%s", curl_easy_strerror(code));
 	}
 	err_set(e, ERR_REMOTE, "%s \"%.800s\": %s", verb, r->url, what);
-	e->sys = code == CURLE_COULDNT_CONNECT	   ? ECONNREFUSED
-		 : code == CURLE_SSL_CONNECT_ERROR ? EPROTO
-						   : 0;
+	e->sys = code == CURLE_COULDNT_CONNECT		  ? ECONNREFUSED
+		 : code == CURLE_COULDNT_RESOLVE_HOST	  ? EHOSTUNREACH
+		 : code == CURLE_PEER_FAILED_VERIFICATION ? EKEYREJECTED
+		 : code == CURLE_SSL_CERTPROBLEM	  ? EKEYREJECTED
+		 : code == CURLE_SSL_CONNECT_ERROR	  ? EPROTO
+							  : 0;
 }
 
 static void finish(struct http_request *r, CURLcode code)
@@ -220,7 +300,17 @@ static void finish(struct http_request *r, CURLcode code)
 	struct err e = ERR_INIT;
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &r->resp.status);
 	bool failed = code != CURLE_OK && !r->stopped;
-	if (failed)
+	if (will_redirect(r) && (!failed || code == CURLE_WRITE_ERROR) && !r->cancelled) {
+		if (follow_redirect(r))
+			return;
+		failed = true;
+		err_set(&e, ERR_REMOTE, "%c%s \"%.800s\": %s", r->method[0],
+			*r->method == 'G' ? "et" : "ead", r->url,
+			r->redirects > REDIRECTS_MAX
+				? "stopped after 10 redirects"
+				: "redirect to an address that is not http or https");
+		e.sys = ELOOP;
+	} else if (failed)
 		describe(r, code, &e);
 	if (r->stopped) {
 		err_set(&e, ERR_CANCELLED, "the transfer was stopped");
@@ -252,68 +342,19 @@ static void collect(struct http *h)
 
 /* ---- one transfer ---- */
 
-static bool header_is(const char *p, size_t n, const char *name, struct str *ret)
-{
-	size_t k = strlen(name);
-	if (n <= k || p[k] != ':' || strncasecmp(p, name, k))
-		return false;
-	p += k + 1;
-	n -= k + 1;
-	while (n && (*p == ' ' || *p == '\t'))
-		p++, n--;
-	while (n && (p[n - 1] == '\r' || p[n - 1] == '\n' || p[n - 1] == ' '))
-		n--;
-	*ret = (struct str){p, n};
-	return true;
-}
-
-static void keep(char *to, size_t size, struct str v)
-{
-	snprintf(to, size, "%.*s", (int)MIN(v.n, size - 1), v.p);
-}
-
 static size_t on_header(char *p, size_t size, size_t n, void *ud)
 {
 	struct http_request *r = ud;
-	struct str v;
-	uint64_t num;
-	char text[32];
 	n *= size;
-	if (n > 5 && !strncasecmp(p, "HTTP/", 5)) {
-		memset(&r->resp, 0, sizeof(r->resp)); /* a new answer: redirect or 100 */
-		r->resp.content_length = r->resp.retry_after = -1;
-	} else if (header_is(p, n, "Content-Type", &v)) {
-		const char *semi = memchr(v.p, ';', v.n);
-		if (semi)
-			v.n = (size_t)(semi - v.p);
-		keep(r->resp.content_type, sizeof(r->resp.content_type), v);
-	} else if (header_is(p, n, "WWW-Authenticate", &v)) {
-		size_t have = strlen(r->resp.challenge);
-		snprintf(r->resp.challenge + have, sizeof(r->resp.challenge) - have, "%s%.*s",
-			 have ? ", " : "", (int)MIN(v.n, (size_t)1500), v.p);
-	} else if (header_is(p, n, "Docker-Content-Digest", &v)) {
-		keep(r->resp.digest, sizeof(r->resp.digest), v);
-	} else if (header_is(p, n, "Location", &v)) {
-		keep(r->resp.location, sizeof(r->resp.location), v);
-	} else if (header_is(p, n, "Link", &v)) {
-		keep(r->resp.link, sizeof(r->resp.link), v);
-	} else if (header_is(p, n, "Content-Range", &v)) {
-		keep(r->resp.range, sizeof(r->resp.range), v);
-	} else if (header_is(p, n, "Range", &v)) {
-		keep(r->resp.uploaded, sizeof(r->resp.uploaded), v);
-	} else if (header_is(p, n, "OCI-Chunk-Min-Length", &v)) {
-		keep(text, sizeof(text), v);
-		if (num_parse_u64(text, 0, INT64_MAX, &num) == 0)
-			r->resp.chunk_min = num;
-	} else if (header_is(p, n, "Content-Length", &v)) {
-		keep(text, sizeof(text), v);
-		if (num_parse_u64(text, 0, INT64_MAX, &num) == 0)
-			r->resp.content_length = (int64_t)num;
-	} else if (header_is(p, n, "Retry-After", &v)) {
-		keep(text, sizeof(text), v);
-		if (num_parse_u64(text, 0, 86400, &num) == 0)
-			r->resp.retry_after = (int)num;
+	r->header_bytes += n;
+	if (r->header_bytes > HEADERS_MAX) {
+		r->flooded = true;
+		return 0;
 	}
+	if (n > 5 && !strncasecmp(p, "HTTP/", 5))
+		http_response_init(&r->resp); /* a new answer: redirect or 100 */
+	else
+		http_response_header(&r->resp, p, n);
 	return n;
 }
 
@@ -324,8 +365,10 @@ static size_t on_data(char *p, size_t size, size_t n, void *ud)
 	if (r->cancelled)
 		return 0;
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &r->resp.status);
-	if (r->resp.status >= 300 && r->resp.status < 400)
-		return n; /* body of a redirect */
+	if (will_redirect(r)) { /* nobody wants its body; a short one keeps the connection usable */
+		r->redirect_bytes += n;
+		return r->redirect_bytes > REDIRECT_BODY_MAX ? 0 : n;
+	}
 	r->in_callback = true;
 	enum http_data d = r->o.data ? r->o.data(r->o.ud, &r->resp, p, n) : HTTP_DATA_OK;
 	r->in_callback = false;
@@ -380,28 +423,58 @@ static void set_body(struct http_request *r, const struct http_options *o)
 		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
+/* The system's authorities stay: its folder is asked as well, its one file is appended. */
+static void set_authorities(CURL *c, const char *pem)
+{
+	AUTO_BUF struct buf all = BUF_INIT((size_t)4 << 20);
+	const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+	buf_adds(&all, pem);
+	if (v->capath)
+		curl_easy_setopt(c, CURLOPT_CAPATH, v->capath);
+	else if (v->cainfo)
+		fs_read_path(v->cainfo, &all);
+	struct curl_blob blob = {.data = all.p, .len = all.n, .flags = CURL_BLOB_COPY};
+	curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+}
+
+/* URL and the proxy that goes with it; libcurl's own look at the environment is switched off. */
+static void set_address(struct http_request *r)
+{
+	char host[256], port[16];
+	uint64_t n = 0;
+	host_of(r->url, host, sizeof(host), port, sizeof(port));
+	num_parse_u64(port, 0, 65535, &n);
+	if (host[0] == '[' && strchr(host, ']')) {
+		*strchr(host, ']') = '\0';
+		memmove(host, host + 1, strlen(host));
+	}
+	const char *proxy = proxy_for(&r->http->proxies, str_starts(r->url, "https:"), host,
+				      (unsigned)n);
+	curl_easy_setopt(r->easy, CURLOPT_URL, r->url);
+	curl_easy_setopt(r->easy, CURLOPT_PROXY, proxy ? proxy : "");
+	curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
+}
+
 static void set_options(struct http_request *r, const struct http_options *o)
 {
 	CURL *c = r->easy;
-	curl_easy_setopt(c, CURLOPT_URL, r->url);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, (char *)r);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, USER_AGENT);
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, strcmp(o->method, "GET") ? 0L : 1L);
-	curl_easy_setopt(c, CURLOPT_MAXREDIRS, 10L);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, r->detail);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L); /* follow_redirect() does */
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)r->http->stall_s);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)o->timeout_s);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
-	if (o->ca_file)
-		curl_easy_setopt(c, CURLOPT_CAINFO, o->ca_file);
+	if (o->ca)
+		set_authorities(c, o->ca);
 	if (o->cert_file)
 		curl_easy_setopt(c, CURLOPT_SSLCERT, o->cert_file);
 	if (o->key_file)
@@ -410,10 +483,16 @@ static void set_options(struct http_request *r, const struct http_options *o)
 		curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
-	for (size_t i = 0; o->headers && o->headers[i]; i++)
+	for (size_t i = 0; o->headers && o->headers[i]; i++) {
 		r->headers = curl_slist_append(r->headers, o->headers[i]);
+		r->open_headers = curl_slist_append(r->open_headers, o->headers[i]);
+	}
+	for (size_t i = 0; o->secret_headers && o->secret_headers[i]; i++)
+		r->headers = curl_slist_append(r->headers, o->secret_headers[i]);
 	r->headers = curl_slist_append(r->headers, "Expect:");
+	r->open_headers = curl_slist_append(r->open_headers, "Expect:");
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, r->headers);
+	set_address(r);
 	set_body(r, o);
 }
 
@@ -432,12 +511,56 @@ int http_start(struct http *h, const struct http_options *o, struct http_request
 	r->o.body = NULL;
 	r->url = xstrdup(o->url);
 	r->method = xstrdup(o->method);
-	r->resp.content_length = r->resp.retry_after = -1;
+	r->o.secret_headers = NULL;
+	http_response_init(&r->resp);
 	set_options(r, o);
 	list_add_tail(&h->requests, &r->link);
 	*ret = r;
 	curl_multi_add_handle(h->multi, r->easy);
 	return 0;
+}
+
+/* scheme://host:port of a URL; false when it has none that we speak. */
+static bool url_origin(CURLU *u, char *ret, size_t n)
+{
+	char *scheme = NULL, *host = NULL, *port = NULL;
+	bool ok = !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
+		  !curl_url_get(u, CURLUPART_HOST, &host, 0) &&
+		  !curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) &&
+		  (!strcmp(scheme, "http") || !strcmp(scheme, "https"));
+	if (ok)
+		ok = (size_t)snprintf(ret, n, "%s://%s:%s", scheme, host, port) < n;
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(port);
+	return ok;
+}
+
+/* The same request to where the answer pointed; secrets stay with their own host. */
+static bool follow_redirect(struct http_request *r)
+{
+	char from[400], to[400], *url = NULL;
+	CURLU *u = curl_url();
+	bool ok = ++r->redirects <= REDIRECTS_MAX && u &&
+		  !curl_url_set(u, CURLUPART_URL, r->url, 0) && url_origin(u, from, sizeof(from)) &&
+		  !curl_url_set(u, CURLUPART_URL, r->resp.location, 0) &&
+		  url_origin(u, to, sizeof(to)) && !curl_url_get(u, CURLUPART_URL, &url, 0);
+	curl_url_cleanup(u);
+	if (!ok)
+		return false;
+	free(r->url);
+	r->url = xstrdup(url);
+	curl_free(url);
+	if (strcmp(from, to)) {
+		curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->open_headers);
+		slist_wipe(r->headers);
+		r->headers = NULL;
+	}
+	r->redirect_bytes = 0;
+	http_response_init(&r->resp);
+	set_address(r);
+	curl_multi_add_handle(r->http->multi, r->easy);
+	return true;
 }
 
 void http_resume(struct http_request *r)
@@ -466,6 +589,7 @@ struct http *http_new(uv_loop_t *loop)
 {
 	struct http *h = NEW(struct http);
 	h->loop = loop;
+	h->stall_s = 60;
 	h->multi = curl_multi_init();
 	list_init(&h->requests);
 	uv_timer_init(loop, &h->timer);
@@ -479,6 +603,20 @@ struct http *http_new(uv_loop_t *loop)
 	return h;
 }
 
+static void set_text(const char **to, const char *from)
+{
+	free((void *)(uintptr_t)*to);
+	*to = xstrdup(from);
+}
+
+void http_configure(struct http *h, const struct proxy_rules *proxies, unsigned stall_s)
+{
+	set_text(&h->proxies.http, proxies->http);
+	set_text(&h->proxies.https, proxies->https);
+	set_text(&h->proxies.none, proxies->none);
+	h->stall_s = stall_s;
+}
+
 void http_free(struct http *h)
 {
 	if (!h)
@@ -487,6 +625,7 @@ void http_free(struct http *h)
 		request_free(LIST_ENTRY(it, struct http_request, link));
 	curl_multi_cleanup(h->multi);
 	h->multi = NULL;
+	http_configure(h, &(struct proxy_rules){0}, 0);
 	h->closing = true;
 	uv_timer_stop(&h->timer);
 	uv_close((uv_handle_t *)&h->timer, timer_closed);

@@ -38,8 +38,12 @@ struct image_service_config {
 	struct uv_loop_s *loop;
 	struct store *store;
 	const char *program_dir; /* where coracle-unpack is */
-	const char *certs_dir;	 /* "/etc/docker/certs.d" style folders; NULL: none */
 	struct image_settings settings;
+	/* Folders with registries.conf[.d] and with HOST/hosts.toml, in order
+	 * (docs/registries.md). NULL: $CORACLE_HOME/etc and its certs.d; without CORACLE_HOME
+	 * those of the host. */
+	const struct strs *config_dirs, *cert_dirs;
+	unsigned stall_s; /* a transfer below 1 KiB/s for so long is broken off; 0: 60 */
 };
 int image_service_new(const struct image_service_config *c, struct image_service **ret,
 		      struct err *e);

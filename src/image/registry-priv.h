@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session with one repository of one registry: finds out scheme and authentication, repeats what
- * failed for a moment (with back-off, Retry-After, and from the byte reached), and words errors as
- * Docker does.
+ * A session with one repository of one registry, whichever of its sources (mirrors, then the
+ * registry itself) answers: repeats what failed for a moment (with back-off, Retry-After, and from
+ * the byte reached), goes on with the next source when one fails, and words errors as Docker does.
  */
 #pragma once
 
@@ -23,8 +23,20 @@ struct registry_options {
 	bool insecure; /* this session may use plain HTTP or skip the check of certificates */
 };
 struct registry *registry_open(const struct registry_options *o);
+/* Is the registry blocked, its configuration unreadable? Calls would fail with the same error. */
+int registry_usable(const struct registry *r, struct err *e);
+/* Mirrors and the registry itself. A push has one. */
+size_t registry_sources(const struct registry *r);
 struct registry *registry_hold(struct registry *r); /* another owner */
 void registry_close(struct registry *r); /* the last owner's cancels all calls; NULL allowed */
+
+/* Who answered a call; the caller's memory, valid until the call is over. */
+struct registry_trail {
+	size_t source;	   /* the last one asked; the next one is a better choice for wrong bytes */
+	bool mixed;	   /* the bytes came in several answers */
+	unsigned attempts; /* requests sent */
+	uint64_t received; /* body bytes that came in, the superfluous ones too */
+};
 
 struct registry_request {
 	const char *method; /* GET, HEAD; POST, PUT, PATCH, DELETE are not repeated by themselves */
@@ -46,6 +58,10 @@ struct registry_request {
 	void (*done)(void *ud, const struct http_response *resp, const struct buf *body,
 		     const struct err *e);
 	bool any_status;
+	size_t first_source;	      /* skip the ones before it */
+	struct registry_trail *trail; /* NULL: not wanted */
+	/* It failed for the moment; the next attempt is so many seconds away. NULL: not wanted. */
+	void (*waiting)(void *ud, unsigned seconds);
 	void *ud;
 };
 void registry_start(struct registry *r, const struct registry_request *q,
@@ -53,5 +69,5 @@ void registry_start(struct registry *r, const struct registry_request *q,
 void registry_resume(struct registry_call *c); /* after HTTP_DATA_PAUSE */
 void registry_cancel(struct registry_call *c); /* NULL allowed */
 
-/* "https://host/v2/": valid once a call was answered. */
+/* "https://host/v2/" of the registry itself: valid once a call was answered. */
 const char *registry_base(const struct registry *r);

@@ -1,124 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See registry-priv.h. Order of things: ping (https, then http where that is allowed) tells scheme
- * and challenge; a bearer token is fetched when asked for; calls wait meanwhile. A 401 later (token
- * expired, wider scope) fetches a new token once per attempt.
+ * See registry-priv.h. A call goes to one source at a time: it waits for that source's session
+ * (session.c), is repeated there while that makes sense, and moves on to the next source that can
+ * do what it wants. What was received stays: the next answer goes on from that byte.
  */
 #include "image/registry-priv.h"
-#include "image/service-priv.h"
+#include "image/session-priv.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/banned.h"
 
-#define ATTEMPTS_MAX	6  /* without any byte gained */
-#define ATTEMPTS_TOTAL	40 /* whatever was gained */
-#define BACKOFF_MS	200u
-#define RETRY_AFTER_MAX 60
-#define TOKEN_MAX	((size_t)64 << 10)
-#define ERROR_BODY_MAX	((size_t)64 << 10)
-#define TOKEN_TIMEOUT_S 30
-#define PING_TIMEOUT_S	30
+#define ATTEMPTS_TOTAL	   40 /* that gained little */
+#define LITTLE_BYTES	   ((uint64_t)64 << 10)
+#define MIRROR_ATTEMPTS	   2
+#define RETRY_AFTER_MAX	   60
+#define AUTH_TRIES	   3
+#define ERROR_BODY_MAX	   ((size_t)64 << 10)
+#define HEADER_MAX	   ((size_t)66 << 10)
+#define DOCUMENT_TIMEOUT_S 120
 
-enum state { STATE_NEW, STATE_PING, STATE_TOKEN, STATE_READY, STATE_FAILED };
+struct slot {
+	struct registry *reg;
+	struct session *session;
+};
 
 struct registry {
 	unsigned refs;
 	struct image_service *service;
 	struct image_ref ref;
 	struct auth_credentials auth;
-	char actions[32], host[256], base[300];
-	enum state state;
-	bool http; /* plain */
-	bool insecure;
-	struct auth_challenge challenge;
-	struct buf token;	      /* "Bearer ..." */
-	struct err err;		      /* STATE_FAILED */
-	struct http_request *request; /* ping or token */
-	struct buf body;
+	char actions[32];
+	struct sources *sources; /* NULL: err says why */
+	struct strs mounts;	 /* repositories blobs are mounted from; memory of the sources */
+	size_t first;		 /* the only one that counts for a push */
+	struct slot slots[SOURCES_MAX];
+	struct err err;
 	struct list calls;
-	char *ca, *cert, *key;
-	struct arena *arena;
-	struct strs sources;
 };
 
 struct registry_call {
 	struct list link;
 	struct registry *reg;
 	struct registry_request q;
-	char *path, *accept, *content_type, *content_range, *text, *url;
+	char *path, *accept, *content_type, *content_range, *text;
 	struct http_request *request;
 	struct service_soon *timer;
 	struct buf body;
 	struct err err;	   /* decided inside a callback */
+	size_t at;	   /* source */
 	uint64_t received; /* delivered beyond q.offset */
 	uint64_t skip;	   /* of this answer: bytes we already have */
 	uint64_t gained_at;
-	unsigned attempts, total, auth_tries;
-	bool no_range, started, waiting, stopped;
+	unsigned attempts, total, auth_tries, generation;
+	bool no_range, started, waiting, stopped, flooded;
 };
 
 static void call_send(struct registry_call *c);
-static void registry_ping(struct registry *r);
-
-/* ---- wording ---- */
-
-static void status_error(const struct http_response *resp, const struct buf *body, struct err *e)
-{
-	struct err ignored = ERR_INIT;
-	AUTO(json) struct json *j = NULL;
-	enum err_kind kind = resp->status == 401   ? ERR_UNAUTHORIZED
-			     : resp->status == 403 ? ERR_DENIED
-			     : resp->status == 404 ? ERR_NOT_FOUND
-						   : ERR_REMOTE;
-	if (body->n && json_parse(buf_text(body), body->n, &j, &ignored) == 0) {
-		struct json *first = json_at(json_get(j, "errors"), 0);
-		const char *code = json_str(json_get(first, "code"));
-		const char *msg = json_str(json_get(first, "message"));
-		if (!code && json_str(json_get(j, "details"))) {
-			msg = json_str(json_get(j, "details"));
-			code = "unauthorized";
-		}
-		if (code) {
-			char low[64];
-			size_t i = 0;
-			for (; code[i] && i < sizeof(low) - 1; i++)
-				low[i] = code[i] == '_'			    ? ' '
-					 : code[i] >= 'A' && code[i] <= 'Z' ? (char)(code[i] + 32)
-									    : code[i];
-			low[i] = '\0';
-			err_set(e, kind, "%s: %.800s", low, msg && *msg ? msg : low);
-			return;
-		}
-	}
-	if (resp->status == 401)
-		err_set(e, kind, "unauthorized: authentication required");
-	else if (resp->status == 403)
-		err_set(e, kind, "denied: requested access to the resource is denied");
-	else if (resp->status == 404)
-		err_set(e, kind, "not found: the registry answered 404");
-	else if (resp->status == 429)
-		err_set(e, kind, "toomanyrequests: too many requests");
-	else
-		err_set(e, kind, "received unexpected HTTP status: %ld", resp->status);
-}
 
 /* ---- the session ---- */
 
-static char *optional_file(const struct registry *r, const char *name)
+static void session_changed(void *ud)
 {
-	struct stat st;
-	if (!r->service->certs_dir)
-		return NULL;
-	char *path = xasprintf("%s/%s/%s", r->service->certs_dir, r->ref.domain, name);
-	if (stat(path, &st) == 0)
-		return path;
-	free(path);
-	return NULL;
+	struct slot *slot = ud;
+	struct registry *r = slot->reg;
+	size_t at = (size_t)(slot - r->slots);
+	while (slot->session && session_state(slot->session) != SESSION_BUSY) {
+		struct registry_call *c = NULL;
+		LIST_FOR_EACH (it, &r->calls) {
+			struct registry_call *x = LIST_ENTRY(it, struct registry_call, link);
+			if (x->waiting && x->at == at) {
+				c = x;
+				break;
+			}
+		}
+		if (!c)
+			return;
+		c->waiting = false;
+		call_send(c);
+	}
+}
+
+/* The caller takes the risk for the registry itself, whatever the configuration says. */
+static void allow_insecure(struct sources *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->v[i].origin)
+			continue;
+		s->v[i].skip_verify = true;
+		if (s->v[i].scheme == SOURCE_TLS)
+			s->v[i].scheme = SOURCE_EITHER;
+	}
+}
+
+/* A push goes to one place: the first source that takes one. */
+static void choose_for_push(struct registry *r)
+{
+	while (r->first + 1 < r->sources->n && !r->sources->v[r->first].push)
+		r->first++;
+	r->sources->n = r->first + 1;
 }
 
 struct registry *registry_open(const struct registry_options *o)
@@ -127,24 +112,47 @@ struct registry *registry_open(const struct registry_options *o)
 	r->refs = 1;
 	r->service = o->service;
 	r->ref = *o->ref;
-	r->insecure = o->insecure || service_insecure(o->service, o->ref->domain);
 	if (o->auth)
 		r->auth = *o->auth;
 	snprintf(r->actions, sizeof(r->actions), "%s", o->actions);
-	snprintf(r->host, sizeof(r->host), "%s",
-		 strcmp(r->ref.domain, IMAGE_REF_HUB) ? r->ref.domain : "registry-1.docker.io");
-	r->token = BUF_INIT(TOKEN_MAX);
-	r->body = BUF_INIT(TOKEN_MAX);
-	r->ca = optional_file(r, "ca.crt");
-	r->cert = optional_file(r, "client.cert");
-	r->key = optional_file(r, "client.key");
 	list_init(&r->calls);
-	r->arena = arena_new();
+	if (sources_find(o->service, o->ref, &r->sources, &r->err) < 0)
+		return r;
 	for (size_t i = 0; o->sources && i < o->sources->n; i++)
-		strs_push(&r->sources, r->arena, arena_strdup(r->arena, o->sources->v[i]));
-	if (r->auth.registry_token[0])
-		buf_addf(&r->token, "Bearer %s", r->auth.registry_token);
+		strs_push(&r->mounts, r->sources->arena,
+			  arena_strdup(r->sources->arena, o->sources->v[i]));
+	if (o->insecure)
+		allow_insecure(r->sources);
+	if (strstr(r->actions, "push"))
+		choose_for_push(r);
+	for (size_t i = r->first; i < r->sources->n; i++) {
+		bool last = i + 1 == r->sources->n;
+		r->slots[i].reg = r;
+		/* The user's password is for the registry, and no business of its mirrors. */
+		r->slots[i].session = session_new(&(struct session_options){
+			.service = o->service,
+			.source = &r->sources->v[i],
+			.auth = r->sources->v[i].origin ? &r->auth : NULL,
+			.actions = r->actions,
+			.mounts = &r->mounts,
+			.attempts = last ? o->service->settings.attempts : 1,
+			.changed = session_changed,
+			.ud = &r->slots[i]});
+	}
 	return r;
+}
+
+int registry_usable(const struct registry *r, struct err *e)
+{
+	if (r->sources)
+		return 0;
+	*e = r->err;
+	return -1;
+}
+
+size_t registry_sources(const struct registry *r)
+{
+	return r->sources ? r->sources->n : 0;
 }
 
 struct registry *registry_hold(struct registry *r)
@@ -158,27 +166,25 @@ void registry_close(struct registry *r)
 {
 	if (!r || --r->refs)
 		return;
-	http_cancel(r->request);
-	r->request = NULL;
 	while (!list_empty(&r->calls))
 		registry_cancel(LIST_ENTRY(r->calls.next, struct registry_call, link));
+	for (size_t i = 0; i < SOURCES_MAX; i++) {
+		session_free(r->slots[i].session);
+		r->slots[i].session = NULL;
+	}
 	auth_credentials_wipe(&r->auth);
-	if (r->token.p)
-		explicit_bzero(r->token.p, r->token.n);
-	buf_done(&r->token);
-	buf_done(&r->body);
-	free(r->ca);
-	free(r->cert);
-	free(r->key);
-	r->ca = r->cert = r->key = NULL;
-	arena_free(r->arena);
+	if (r->sources)
+		sources_free(r->sources);
+	r->sources = NULL;
 	service_after(r->service, 0, free, r);
 }
 
 const char *registry_base(const struct registry *r)
 {
-	return r->base;
+	return r->sources ? session_base(r->slots[r->sources->n - 1].session) : "";
 }
+
+/* ---- calls ---- */
 
 static void call_free(struct registry_call *c)
 {
@@ -191,7 +197,6 @@ static void call_free(struct registry_call *c)
 	free(c->content_type);
 	free(c->content_range);
 	free(c->text);
-	free(c->url);
 	free(c);
 }
 
@@ -199,9 +204,11 @@ static void call_finish(struct registry_call *c, const struct http_response *res
 			const struct err *e)
 {
 	struct registry_request q = c->q;
-	struct http_response copy = resp ? *resp : (struct http_response){0};
+	struct http_response copy = {0};
 	struct buf body = c->body;
 	struct err err = e ? *e : ERR_INIT;
+	if (resp)
+		copy = *resp;
 	c->body = BUF_INIT(0);
 	c->request = NULL;
 	call_free(c);
@@ -209,210 +216,101 @@ static void call_finish(struct registry_call *c, const struct http_response *res
 	buf_done(&body);
 }
 
-/* Session state changed: everybody who waits goes on or fails. */
-static void wake_calls(struct registry *r)
+static void call_again(void *ud)
 {
-	while (r->state == STATE_READY || r->state == STATE_FAILED) {
-		struct registry_call *c = NULL;
-		LIST_FOR_EACH (it, &r->calls) {
-			struct registry_call *x = LIST_ENTRY(it, struct registry_call, link);
-			if (x->waiting) {
-				c = x;
-				break;
-			}
-		}
-		if (!c)
-			return;
-		c->waiting = false;
-		call_send(c);
-	}
+	struct registry_call *c = ud;
+	c->timer = NULL;
+	call_send(c);
 }
 
-static void session_fail(struct registry *r, const struct err *e)
+static bool is_read(const struct registry_call *c)
 {
-	r->state = STATE_FAILED;
-	r->err = *e;
-	wake_calls(r);
+	return !strcmp(c->q.method, "GET") || !strcmp(c->q.method, "HEAD");
 }
 
-static enum http_data session_data(void *ud, const struct http_response *resp, const void *p,
-				   size_t n)
+static bool is_foreign(const struct registry_call *c)
 {
-	struct registry *r = ud;
-	buf_add(&r->body, p, n);
-	return r->body.overflow ? HTTP_DATA_STOP : HTTP_DATA_OK;
+	return strstr(c->path, "://") && is_read(c);
 }
 
-static void token_done(void *ud, const struct http_response *resp, const struct err *e)
+/* The first source from `at` on that is good for this call; the number of sources when none is. */
+static size_t next_source(const struct registry_call *c, size_t at)
 {
-	struct registry *r = ud;
-	struct err err = ERR_INIT;
-	AUTO(json) struct json *j = NULL;
-	r->request = NULL;
-	if (e) {
-		session_fail(r, e);
+	const struct sources *s = c->reg->sources;
+	bool digest = str_starts(c->path, "blobs/") || strstr(c->path, "/sha256:") ||
+		      strstr(c->path, "/sha512:");
+	at = MAX(at, c->reg->first);
+	if (is_foreign(c) || !strcmp(c->path, "/"))
+		return at < s->n ? s->n - 1 : s->n;
+	while (at < s->n && !(!is_read(c) ? s->v[at].push
+			      : digest	  ? s->v[at].pull
+					  : s->v[at].resolve))
+		at++;
+	return at;
+}
+
+static bool has_next(const struct registry_call *c)
+{
+	return !is_foreign(c) && next_source(c, c->at + 1) < c->reg->sources->n;
+}
+
+static void trail(struct registry_call *c)
+{
+	if (!c->q.trail)
+		return;
+	c->q.trail->source = c->at;
+	c->q.trail->attempts++;
+	c->q.trail->mixed = c->q.trail->mixed || c->received > 0;
+}
+
+/* This source is of no use: the next one, or the end. */
+static void call_failed(struct registry_call *c, const struct http_response *resp,
+			const struct err *e)
+{
+	if (!has_next(c)) {
+		call_finish(c, resp, e);
 		return;
 	}
-	if (resp->status < 200 || resp->status > 299) {
-		status_error(resp, &r->body, &err);
-		if (resp->status == 401 && r->auth.user[0])
-			err_set(&err, ERR_UNAUTHORIZED,
-				"unauthorized: incorrect username or password");
-		session_fail(r, &err);
-		return;
-	}
-	const char *token = NULL;
-	if (json_parse(buf_text(&r->body), r->body.n, &j, &err) == 0) {
-		token = json_str(json_get(j, "token"));
-		if (!token || !*token)
-			token = json_str(json_get(j, "access_token"));
-	}
-	if (!token || !*token || strpbrk(token, "\r\n")) {
-		err_set(&err, ERR_REMOTE,
-			"authorization server did not include a token in the response");
-		session_fail(r, &err);
-		return;
-	}
-	buf_reset(&r->token);
-	buf_addf(&r->token, "Bearer %s", token);
-	r->state = STATE_READY;
-	wake_calls(r);
+	log_debug("%s: %s; trying the next source", c->path, e->text);
+	c->at = next_source(c, c->at + 1);
+	c->attempts = c->auth_tries = 0;
+	c->no_range = false;
+	buf_reset(&c->body);
+	c->body.overflow = false;
+	err_clear(&c->err);
+	c->timer = service_after(c->reg->service, 0, call_again, c);
 }
-
-/* Ask the realm for a token; the state is STATE_TOKEN until it came. */
-static void fetch_token(struct registry *r)
-{
-	AUTO_BUF struct buf url = BUF_INIT(8192), form = BUF_INIT(32 << 10),
-			    header = BUF_INIT(16 << 10);
-	const char *headers[3] = {0};
-	struct err e = ERR_INIT;
-	bool refresh = r->auth.identity_token[0];
-	struct buf *args = refresh ? &form : &url;
-	if (!refresh)
-		buf_addf(&url, "%s%c", r->challenge.realm,
-			 strchr(r->challenge.realm, '?') ? '&' : '?');
-	else
-		buf_adds(&url, r->challenge.realm);
-	buf_adds(args, "service=");
-	auth_url_encode(r->challenge.service, args);
-	if (r->actions[0]) {
-		AUTO_FREE char *scope = xasprintf("repository:%s:%s", r->ref.path, r->actions);
-		buf_adds(args, "&scope=");
-		auth_url_encode(scope, args);
-	}
-	for (size_t i = 0; i < r->sources.n; i++) {
-		AUTO_FREE char *scope = xasprintf("repository:%s:pull", r->sources.v[i]);
-		buf_adds(args, "&scope=");
-		auth_url_encode(scope, args);
-	}
-	if (refresh) {
-		buf_adds(&form, "&grant_type=refresh_token&client_id=coracle&refresh_token=");
-		auth_url_encode(r->auth.identity_token, &form);
-	} else if (r->auth.user[0]) {
-		buf_adds(&url, "&account=");
-		auth_url_encode(r->auth.user, &url);
-		buf_adds(&header, "Authorization: ");
-		auth_basic_value(&r->auth, &header);
-		headers[0] = buf_text(&header);
-	}
-	r->state = STATE_TOKEN;
-	buf_reset(&r->body);
-	struct http_options o = {.method = refresh ? "POST" : "GET",
-				 .url = buf_text(&url),
-				 .headers = headers,
-				 .body = refresh ? buf_text(&form) : NULL,
-				 .ca_file = r->ca,
-				 .insecure_tls = r->insecure,
-				 .timeout_s = TOKEN_TIMEOUT_S,
-				 .data = session_data,
-				 .done = token_done,
-				 .ud = r};
-	if (http_start(r->service->http, &o, &r->request, &e) < 0)
-		session_fail(r, &e);
-}
-
-/* The challenge is known: what is needed before calls can go out? */
-static void session_ready(struct registry *r)
-{
-	if (r->challenge.scheme == AUTH_BEARER && !r->auth.registry_token[0]) {
-		fetch_token(r);
-		return;
-	}
-	if (r->challenge.scheme == AUTH_BASIC && !r->auth.user[0]) {
-		struct err e = ERR_INIT;
-		err_set(&e, ERR_UNAUTHORIZED, "Get \"%s\": no basic auth credentials", r->base);
-		session_fail(r, &e);
-		return;
-	}
-	if (r->challenge.scheme == AUTH_BASIC) {
-		buf_reset(&r->token);
-		auth_basic_value(&r->auth, &r->token);
-	}
-	r->state = STATE_READY;
-	wake_calls(r);
-}
-
-static void ping_done(void *ud, const struct http_response *resp, const struct err *e)
-{
-	struct registry *r = ud;
-	r->request = NULL;
-	if (e && !r->http && r->insecure) {
-		r->http = true;
-		registry_ping(r);
-		return;
-	}
-	if (e) {
-		session_fail(r, e);
-		return;
-	}
-	if (resp->status == 401)
-		auth_challenge_parse(resp->challenge, &r->challenge);
-	session_ready(r);
-}
-
-static void registry_ping(struct registry *r)
-{
-	struct err e = ERR_INIT;
-	r->state = STATE_PING;
-	buf_reset(&r->body);
-	snprintf(r->base, sizeof(r->base), "http%s://%s/v2/", r->http ? "" : "s", r->host);
-	struct http_options o = {.method = "GET",
-				 .url = r->base,
-				 .ca_file = r->ca,
-				 .cert_file = r->cert,
-				 .key_file = r->key,
-				 .insecure_tls = r->insecure,
-				 .timeout_s = PING_TIMEOUT_S,
-				 .data = session_data,
-				 .done = ping_done,
-				 .ud = r};
-	if (http_start(r->service->http, &o, &r->request, &e) < 0)
-		session_fail(r, &e);
-}
-
-/* ---- calls ---- */
 
 static uint64_t call_position(const struct registry_call *c)
 {
 	return c->q.offset + c->received;
 }
 
-/* Content-Range of a 206 must start where we asked. */
-static bool range_agrees(const struct http_response *resp, uint64_t want)
+/* Content-Range of a 206 must start where we asked, in an object of the size we know. */
+static bool range_agrees(const struct http_response *resp, uint64_t want, uint64_t size)
 {
 	char text[64];
+	uint64_t total;
+	const char *slash = strchr(resp->range, '/');
 	snprintf(text, sizeof(text), "bytes %llu-", (unsigned long long)want);
-	return !strncmp(resp->range, text, strlen(text));
+	if (strncmp(resp->range, text, strlen(text)) != 0)
+		return false;
+	return !size || !slash || num_parse_u64(slash + 1, 0, UINT64_MAX, &total) < 0 ||
+	       total == size;
 }
 
 static enum http_data call_data(void *ud, const struct http_response *resp, const void *p, size_t n)
 {
 	struct registry_call *c = ud;
+	if (c->q.trail)
+		c->q.trail->received += n;
 	if (resp->status < 200 || resp->status > 299) {
-		if (c->body.n < ERROR_BODY_MAX)
-			buf_add(&c->body, p, MIN(n, ERROR_BODY_MAX - c->body.n));
-		return HTTP_DATA_OK;
+		size_t room = MIN(ERROR_BODY_MAX, c->body.max) - c->body.n;
+		buf_add(&c->body, p, MIN(n, room));
+		c->flooded = n > room; /* enough to know what is wrong */
+		return c->flooded ? HTTP_DATA_STOP : HTTP_DATA_OK;
 	}
+	c->auth_tries = 0;
 	if (!c->q.data || c->q.max_body) {
 		buf_add(&c->body, p, n);
 		if (!c->body.overflow)
@@ -425,10 +323,11 @@ static enum http_data call_data(void *ud, const struct http_response *resp, cons
 	if (!c->started) {
 		c->started = true;
 		uint64_t at = call_position(c);
-		if (resp->status == 206 && !range_agrees(resp, at)) {
+		if (resp->status == 206 && !range_agrees(resp, at, c->q.expect)) {
 			err_set(&c->err, ERR_REMOTE,
-				"%s: the registry answered with another range than asked for",
-				c->path);
+				"%s: the registry answered with another range than asked for: "
+				"\"%s\"",
+				c->path, resp->range);
 			c->stopped = true;
 			return HTTP_DATA_STOP;
 		}
@@ -453,28 +352,38 @@ static void call_sent(void *ud, uint64_t total)
 	c->q.sent(c->q.ud, total);
 }
 
-static void call_again(void *ud)
+/* Seconds that the registry asks us to wait, -1 when it does not. */
+static int64_t asked_to_wait(const struct http_response *resp)
 {
-	struct registry_call *c = ud;
-	c->timer = NULL;
-	call_send(c);
+	if (resp->retry_after >= 0)
+		return resp->retry_after;
+	return resp->status == 429 && resp->rate_remaining == 0 ? resp->rate_reset : -1;
 }
 
 /* True when another attempt is on its way. */
 static bool call_retry(struct registry_call *c, const struct http_response *resp)
 {
-	bool get = !strcmp(c->q.method, "GET") || !strcmp(c->q.method, "HEAD");
-	if (!get || c->stopped || ++c->total > ATTEMPTS_TOTAL)
+	bool more = has_next(c);
+	int64_t wait = asked_to_wait(resp);
+	if (!is_read(c) || c->stopped)
 		return false;
 	if (c->received > c->gained_at)
 		c->attempts = 0;
-	c->gained_at = c->received;
-	if (++c->attempts >= ATTEMPTS_MAX)
+	if (c->received < c->gained_at + LITTLE_BYTES && ++c->total > ATTEMPTS_TOTAL)
 		return false;
-	unsigned ms = BACKOFF_MS << (c->attempts - 1);
-	if (resp->retry_after >= 0)
-		ms = (unsigned)MIN(resp->retry_after, RETRY_AFTER_MAX) * 1000;
+	c->gained_at = c->received;
+	if (++c->attempts >= (more ? MIRROR_ATTEMPTS : c->reg->service->settings.attempts))
+		return false;
+	/* Somebody else may have it now; and nobody wants to look at a silent terminal for hours.
+	 */
+	if (wait > (more ? 0 : RETRY_AFTER_MAX))
+		return false;
+	unsigned ms = wait >= 0 ? (unsigned)wait * 1000 : 0;
+	ms = MAX(ms, session_backoff(c->attempts));
 	buf_reset(&c->body);
+	c->body.overflow = false;
+	if (c->q.waiting && ms >= 1000)
+		c->q.waiting(c->q.ud, (ms + 999) / 1000);
 	c->timer = service_after(c->reg->service, ms, call_again, c);
 	return true;
 }
@@ -485,22 +394,25 @@ static bool status_transient(long status)
 	       status == 504;
 }
 
+/* The token was not good (any more). True when the call goes on with another one. */
 static bool call_unauthorized(struct registry_call *c, const struct http_response *resp)
 {
-	struct registry *r = c->reg;
-	if (c->auth_tries++ || r->auth.registry_token[0])
+	struct session *s = c->reg->slots[c->at].session;
+	if (is_foreign(c) || c->auth_tries++ >= AUTH_TRIES)
 		return false;
-	struct auth_challenge now;
-	auth_challenge_parse(resp->challenge, &now);
-	if (now.scheme == AUTH_NONE ||
-	    (now.scheme == AUTH_BASIC && r->challenge.scheme == AUTH_BASIC))
-		return false;
+	bool fresh = session_state(s) == SESSION_READY && session_generation(s) == c->generation;
+	if (fresh && c->auth_tries > 1)
+		return false; /* a token made for this call, and refused */
 	buf_reset(&c->body);
-	c->waiting = true;
-	if (r->state == STATE_READY) {
-		r->challenge = now;
-		session_ready(r);
+	if (fresh || session_state(s) == SESSION_BUSY) {
+		c->waiting = true;
+		/* May end this call before it returns, but not when it says no. */
+		if (session_renew(s, resp->challenge, c->generation))
+			return true;
+		c->waiting = false;
+		return false;
 	}
+	c->timer = service_after(c->reg->service, 0, call_again, c);
 	return true;
 }
 
@@ -509,18 +421,25 @@ static void call_done(void *ud, const struct http_response *resp, const struct e
 	struct registry_call *c = ud;
 	struct err err = ERR_INIT;
 	c->request = NULL;
-	if (c->stopped) {
-		if (c->err.kind == ERR_NONE)
-			err_set(&c->err, ERR_CANCELLED, "the transfer was stopped");
-		err = c->err;
+	if (c->stopped && c->err.kind == ERR_NONE) {
+		err_set(&err, ERR_CANCELLED, "the transfer was stopped");
 		call_finish(c, resp, &err);
 		return;
 	}
-	if (e) {
-		if (!call_retry(c, resp))
-			call_finish(c, resp, e);
+	if (c->stopped) {
+		c->stopped = false;
+		err = c->err;
+		call_failed(c, resp, &err);
 		return;
 	}
+	if (e && !c->flooded) {
+		err = *e;
+		bool hopeless = e->sys == ELOOP || e->sys == EKEYREJECTED;
+		if (hopeless || !call_retry(c, resp))
+			call_failed(c, resp, &err);
+		return;
+	}
+	c->flooded = false;
 	if (resp->status == 401 && call_unauthorized(c, resp))
 		return;
 	if (resp->status == 416 && !c->no_range) {
@@ -528,50 +447,65 @@ static void call_done(void *ud, const struct http_response *resp, const struct e
 		if (call_retry(c, resp))
 			return;
 	}
+	bool good = resp->status >= 200 && resp->status <= 299;
+	if (!good && !c->q.any_status)
+		registry_status_error(resp, &c->body, &err);
 	if (status_transient(resp->status) && call_retry(c, resp))
 		return;
-	if (c->q.any_status || (resp->status >= 200 && resp->status <= 299)) {
-		if (c->q.expect && call_position(c) < c->q.expect) {
-			err_set(&err, ERR_REMOTE,
-				"%s: the registry sent %llu of %llu bytes: unexpected EOF", c->path,
-				(unsigned long long)call_position(c),
-				(unsigned long long)c->q.expect);
-			if (!call_retry(c, resp))
-				call_finish(c, resp, &err);
-			return;
-		}
-		call_finish(c, resp, NULL);
+	if (!good && !c->q.any_status) {
+		call_failed(c, resp, &err);
 		return;
 	}
-	status_error(resp, &c->body, &err);
-	call_finish(c, resp, &err);
+	if (c->q.expect && call_position(c) < c->q.expect) {
+		err_set(&err, ERR_REMOTE,
+			"%s: the registry sent %llu of %llu bytes: unexpected EOF", c->path,
+			(unsigned long long)call_position(c), (unsigned long long)c->q.expect);
+		if (!call_retry(c, resp))
+			call_failed(c, resp, &err);
+		return;
+	}
+	call_finish(c, resp, NULL);
+}
+
+static char *call_url(const struct registry_call *c, const struct source *v, const char *base)
+{
+	if (!strcmp(c->path, "/"))
+		return xstrdup(base);
+	if (strstr(c->path, "://"))
+		return xstrdup(c->path);
+	AUTO_BUF struct buf out = BUF_INIT(HEADER_MAX);
+	buf_addf(&out, "%s%s/%s", base, v->repo, c->path);
+	if (v->ns) {
+		buf_addf(&out, "%cns=", strchr(c->path, '?') ? '&' : '?');
+		auth_url_encode(v->ns, &out);
+	}
+	return buf_take(&out);
 }
 
 static void call_http(struct registry_call *c)
 {
 	struct registry *r = c->reg;
-	AUTO_BUF struct buf auth = BUF_INIT(TOKEN_MAX);
+	struct session *s = r->slots[c->at].session;
+	const struct source *v = &r->sources->v[c->at];
+	AUTO_BUF struct buf auth = BUF_INIT(HEADER_MAX);
 	AUTO_FREE char *accept = c->accept ? xasprintf("Accept: %s", c->accept) : NULL;
 	AUTO_FREE char *type = c->content_type ? xasprintf("Content-Type: %s", c->content_type)
 					       : NULL;
 	AUTO_FREE char *part = c->content_range ? xasprintf("Content-Range: %s", c->content_range)
 						: NULL;
+	AUTO_FREE char *url = call_url(c, v, session_base(s));
+	const char *headers[5] = {0}, *secrets[SOURCES_MAX + 2] = {0};
 	char range[64];
-	const char *headers[8] = {0};
 	struct err e = ERR_INIT;
-	size_t n = 0;
-	bool whole = strstr(c->path, "://") != NULL;
-	free(c->url);
-	if (!strcmp(c->path, "/"))
-		c->url = xstrdup(r->base);
-	else
-		c->url = whole ? xstrdup(c->path)
-			       : xasprintf("%s%s/%s", r->base, r->ref.path, c->path);
-	/* Secrets go to the registry's own host only. */
-	if (r->token.n && (!whole || str_starts(c->path, r->base))) {
-		buf_addf(&auth, "Authorization: %s", buf_text(&r->token));
-		headers[n++] = buf_text(&auth);
+	size_t n = 0, k = 0;
+	/* Secrets go to the registry's own host only; what is said about its TLS is for it only. */
+	bool own = str_starts(url, session_base(s)), foreign = is_foreign(c) && !own;
+	if (own && session_token(s)[0]) {
+		buf_addf(&auth, "Authorization: %s", session_token(s));
+		secrets[k++] = buf_text(&auth);
 	}
+	for (size_t i = 0; own && i < v->headers.n && k <= SOURCES_MAX; i++)
+		secrets[k++] = v->headers.v[i];
 	if (accept)
 		headers[n++] = accept;
 	if (type)
@@ -584,13 +518,17 @@ static void call_http(struct registry_call *c)
 		headers[n++] = range;
 	}
 	c->started = false;
+	c->generation = session_generation(s);
+	trail(c);
 	struct http_options o = {.method = c->q.method,
-				 .url = c->url,
+				 .url = url,
 				 .headers = headers,
-				 .ca_file = r->ca,
-				 .cert_file = r->cert,
-				 .key_file = r->key,
-				 .insecure_tls = r->insecure,
+				 .secret_headers = secrets,
+				 .ca = foreign ? NULL : v->ca,
+				 .cert_file = foreign ? NULL : v->cert_file,
+				 .key_file = foreign ? NULL : v->key_file,
+				 .insecure_tls = !foreign && v->skip_verify,
+				 .timeout_s = c->q.max_body ? DOCUMENT_TIMEOUT_S : 0,
 				 .body = c->text,
 				 .body_fd = c->q.body_fd,
 				 .body_size = c->q.body_size,
@@ -599,28 +537,41 @@ static void call_http(struct registry_call *c)
 				 .sent = c->q.sent ? call_sent : NULL,
 				 .done = call_done,
 				 .ud = c};
-	if (http_start(r->service->http, &o, &c->request, &e) < 0)
+	int rc = http_start(r->service->http, &o, &c->request, &e);
+	if (auth.p)
+		explicit_bzero(auth.p, auth.n);
+	if (rc < 0)
 		call_finish(c, NULL, &e);
 }
 
 static void call_send(struct registry_call *c)
 {
 	struct registry *r = c->reg;
-	switch (r->state) {
-	case STATE_NEW:
-		c->waiting = true;
-		registry_ping(r);
-		break;
-	case STATE_PING:
-	case STATE_TOKEN:
-		c->waiting = true;
-		break;
-	case STATE_FAILED: {
-		struct err e = r->err;
+	struct err e = ERR_INIT;
+	if (!r->sources) {
+		e = r->err;
 		call_finish(c, NULL, &e);
-		break;
+		return;
 	}
-	case STATE_READY:
+	if (c->at >= r->sources->n) {
+		err_set(&e, ERR_SYSTEM, "no source of %s is configured for this", r->ref.domain);
+		call_finish(c, NULL, &e);
+		return;
+	}
+	struct session *s = r->slots[c->at].session;
+	switch (session_state(s)) {
+	case SESSION_NEW:
+		c->waiting = true;
+		session_start(s);
+		break;
+	case SESSION_BUSY:
+		c->waiting = true;
+		break;
+	case SESSION_FAILED:
+		e = *session_error(s);
+		call_failed(c, NULL, &e);
+		break;
+	case SESSION_READY:
 		call_http(c);
 		break;
 	}
@@ -637,9 +588,11 @@ void registry_start(struct registry *r, const struct registry_request *q,
 	c->content_type = xstrdup(q->content_type);
 	c->content_range = xstrdup(q->content_range);
 	c->text = xstrdup(q->body);
-	c->body = BUF_INIT(MAX(q->max_body, ERROR_BODY_MAX));
-	if (q->max_body)
-		c->body.max = q->max_body;
+	c->body = BUF_INIT(q->max_body ? q->max_body : ERROR_BODY_MAX);
+	if (r->sources)
+		c->at = next_source(c, q->first_source);
+	if (q->trail)
+		*q->trail = (struct registry_trail){.source = c->at};
 	list_add_tail(&r->calls, &c->link);
 	*ret = c;
 	c->timer = service_after(r->service, 0, call_again, c);

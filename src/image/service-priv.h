@@ -15,9 +15,11 @@ struct image_service {
 	uv_loop_t *loop;
 	struct store *store;
 	char *unpack; /* path of coracle-unpack */
-	char *certs_dir;
+	struct strs config_dirs, cert_dirs;
+	struct arena *arena;
 	struct image_settings settings; /* memory of settings_arena; no 0, no NULL lists */
 	struct arena *settings_arena;
+	unsigned stall_s;
 	struct http *http;
 	struct list jobs, dying; /* dying: cancelled, dropped in the loop's next turn */
 	struct service_soon *reaper;

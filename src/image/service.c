@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The service object, the common part of jobs, timers that run once. See service-priv.h. */
+#include "image/hostmatch.h"
 #include "image/service-priv.h"
 
 #include "base/mem.h"
-#include "base/num.h"
 #include "spec/unpack-proto.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/banned.h"
@@ -17,6 +17,7 @@
 #define DOWNLOADS_DEFAULT 3
 #define UPLOADS_DEFAULT	  5
 #define ATTEMPTS_DEFAULT  5
+#define STALL_SECONDS	  60
 #define PARTIAL_KEPT_NS	  (24LL * 3600 * 1000000000)
 
 static struct strs copy_list(const struct strs *from, struct arena *a)
@@ -31,6 +32,7 @@ static struct strs copy_list(const struct strs *from, struct arena *a)
 void image_service_configure(struct image_service *s, const struct image_settings *o)
 {
 	struct arena *a = arena_new();
+	struct proxy_rules proxies;
 
 	s->settings = (struct image_settings){
 		.insecure = copy_list(&o->insecure, a),
@@ -44,6 +46,37 @@ void image_service_configure(struct image_service *s, const struct image_setting
 	};
 	arena_free(s->settings_arena);
 	s->settings_arena = a;
+	proxy_rules_env(&proxies);
+	if (o->http_proxy)
+		proxies.http = o->http_proxy;
+	if (o->https_proxy)
+		proxies.https = o->https_proxy;
+	if (o->no_proxy)
+		proxies.none = o->no_proxy;
+	http_configure(s->http, &proxies, s->stall_s);
+}
+
+/* Where registries.conf and certs.d are looked for: a home of its own never sees the host's. */
+static void find_folders(struct image_service *s, const struct image_service_config *c)
+{
+	static const char *const conf[] = {"/etc/coracle", "/etc/containers"};
+	static const char *const certs[] = {"/etc/coracle/certs.d", "/etc/containers/certs.d",
+					    "/etc/containerd/certs.d", "/etc/docker/certs.d"};
+	const char *home = secure_getenv("CORACLE_HOME");
+	if (c->config_dirs || c->cert_dirs) {
+		if (c->config_dirs)
+			s->config_dirs = copy_list(c->config_dirs, s->arena);
+		if (c->cert_dirs)
+			s->cert_dirs = copy_list(c->cert_dirs, s->arena);
+	} else if (home && *home) {
+		strs_push(&s->config_dirs, s->arena, arena_printf(s->arena, "%s/etc", home));
+		strs_push(&s->cert_dirs, s->arena, arena_printf(s->arena, "%s/etc/certs.d", home));
+	} else {
+		for (size_t i = 0; i < ARRAY_SIZE(conf); i++)
+			strs_push(&s->config_dirs, s->arena, conf[i]);
+		for (size_t i = 0; i < ARRAY_SIZE(certs); i++)
+			strs_push(&s->cert_dirs, s->arena, certs[i]);
+	}
 }
 
 int image_service_new(const struct image_service_config *c, struct image_service **ret,
@@ -59,10 +92,12 @@ int image_service_new(const struct image_service_config *c, struct image_service
 	struct image_service *s = NEW(struct image_service);
 	s->loop = c->loop;
 	s->store = c->store;
+	s->arena = arena_new();
 	s->unpack = xasprintf("%s/%s", c->program_dir, UNPACK_PROGRAM);
-	s->certs_dir = xstrdup(c->certs_dir);
-	image_service_configure(s, &c->settings);
+	find_folders(s, c);
+	s->stall_s = c->stall_s ? c->stall_s : STALL_SECONDS;
 	s->http = http_new(c->loop);
+	image_service_configure(s, &c->settings);
 	list_init(&s->jobs);
 	list_init(&s->dying);
 	list_init(&s->fetches);
@@ -100,9 +135,9 @@ void image_service_free(struct image_service *s)
 	service_soon_cancel(s->reaper);
 	reap(s);
 	http_free(s->http);
+	arena_free(s->arena);
 	arena_free(s->settings_arena);
 	free(s->unpack);
-	free(s->certs_dir);
 	free(s);
 }
 
@@ -245,38 +280,21 @@ void digest_short(const struct digest *d, char ret[static 13])
 
 /* ---- which registries may be spoken to without TLS ---- */
 
-static bool in_cidr(const char *cidr, const struct in_addr *ip)
-{
-	char net[64];
-	uint64_t bits;
-	struct in_addr base;
-	const char *slash = strchr(cidr, '/');
-	if (!slash || (size_t)(slash - cidr) >= sizeof(net) ||
-	    num_parse_u64(slash + 1, 0, 32, &bits) < 0)
-		return false;
-	snprintf(net, sizeof(net), "%.*s", (int)(slash - cidr), cidr);
-	if (inet_pton(AF_INET, net, &base) != 1)
-		return false;
-	uint32_t mask = bits ? ~0u << (32 - bits) : 0;
-	return ((ntohl(base.s_addr) ^ ntohl(ip->s_addr)) & mask) == 0;
-}
-
 bool service_insecure(const struct image_service *s, const char *host_port)
 {
-	char host[256];
-	struct in_addr ip;
-	snprintf(host, sizeof(host), "%s", host_port);
-	char *colon = strrchr(host, ':');
-	if (colon && !strchr(colon, ']'))
-		*colon = '\0';
-	bool is_ip = inet_pton(AF_INET, host, &ip) == 1;
-	if (!strcmp(host, "localhost") || !strcmp(host, "[::1]") ||
-	    (is_ip && in_cidr("127.0.0.0/8", &ip)))
+	struct host_port host, rule;
+	struct host_ip ip;
+	if (!host_port_parse(host_port, &host))
+		return false;
+	bool is_ip = host_ip_parse(host.host, &ip);
+	if (host_is_loopback(host.host))
 		return true;
 	for (size_t i = 0; i < s->settings.insecure.n; i++) {
-		const char *rule = s->settings.insecure.v[i];
-		if (!strcmp(rule, host_port) || !strcmp(rule, host) ||
-		    (is_ip && in_cidr(rule, &ip)))
+		if (strchr(s->settings.insecure.v[i], '/')
+			    ? is_ip && host_ip_in(&ip, s->settings.insecure.v[i])
+			    : host_port_parse(s->settings.insecure.v[i], &rule) &&
+				      !strcmp(rule.host, host.host) &&
+				      (!rule.port || rule.port == host.port))
 			return true;
 	}
 	return false;
