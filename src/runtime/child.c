@@ -104,7 +104,9 @@ static int build(struct setup *s, struct err *e)
 	if (l->process->terminal && dev_console(s->root, l, ours, e) < 0)
 		return -1;
 	/* the control groups are the host's: reachable only before pivot_root */
-	if (setup_wait_cgroup(s, e) < 0 || rootfs_finish(s, e) < 0 || launch_lookup(l, e) < 0)
+	if (setup_wait_cgroup(s, e) < 0 || hooks_child(s, e) < 0)
+		return -1;
+	if (rootfs_finish(s, e) < 0 || launch_lookup(l, e) < 0)
 		return -1;
 	return launch_stdio(l, e);
 }

@@ -229,6 +229,8 @@ static int wait_ready(const struct runtime_create *req, struct runtime_container
 		fd_close(&fd);
 		if (kind == REPORT_NOTICE)
 			notice(req, text, n);
+		if (kind == REPORT_HOOKS && hooks_caller(req, c, e) < 0)
+			return -1;
 		if (kind == REPORT_READY)
 			return 0;
 	}
@@ -311,6 +313,8 @@ static int check(const struct runtime_create *req, struct err *e)
 
 	if (!c->linux_ || !c->process)
 		return err_set(e, ERR_INVALID, "configuration lacks linux or process");
+	if (hooks_wanted(c->hooks) && !req->hook_state)
+		return err_set(e, ERR_UNSUPPORTED, "hooks need a caller that knows the state");
 	if (c->process->args.n == 0 || !c->process->args.v[0][0])
 		return err_set(e, ERR_INVALID, "no command specified");
 	if (c->process->cwd && *c->process->cwd && c->process->cwd[0] != '/')

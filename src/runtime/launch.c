@@ -70,6 +70,7 @@ void launch_done(struct launch *l)
 {
 	seccomp_prog_done(&l->seccomp);
 	fd_close(&l->console);
+	free(l->start_state);
 }
 
 int launch_stdio(struct launch *l, struct err *e)
@@ -337,6 +338,8 @@ int launch_exec(struct launch *l, struct err *e)
 	char path[PATH_MAX];
 	int rc;
 
+	if (l->start_hooks && runtime_run_hooks(l->start_hooks, l->start_state, e) < 0)
+		return -1;
 	if (enter_cwd(l, e) < 0)
 		return -1;
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -20,7 +20,8 @@ enum report {
 	REPORT_ERROR = 'E',
 	REPORT_CONSOLE = 'P',
 	REPORT_PID = 'I',
-	REPORT_NOTICE = 'N'
+	REPORT_NOTICE = 'N',
+	REPORT_HOOKS = 'H', /* all is mounted: run the caller's hooks, then send two states */
 };
 
 struct join {
@@ -37,9 +38,11 @@ struct launch {
 	int stdio[3];
 	int preserve_fds;
 	bool die_with_caller;
-	int sock;		/* channel to the parent */
-	int console;		/* slave, FD_NONE without terminal */
-	const char *init_argv0; /* "/sbin/docker-init" or NULL */
+	int sock;			/* channel to the parent */
+	int console;			/* slave, FD_NONE without terminal */
+	const char *init_argv0;		/* "/sbin/docker-init" or NULL */
+	const struct objs *start_hooks; /* startContainer; NULL: none */
+	char *start_state;		/* their input, owned */
 	/* resolved in the child */
 	uint32_t uid, gid;
 	uint32_t groups[OCI_GIDS_MAX];
@@ -105,6 +108,11 @@ int launch_exec(struct launch *l, struct err *e);	  /* returns only on failure *
 int resources_apply(const char *cgroup, const struct oci_resources *r, bool update,
 		    void (*notice)(void *, const char *), void *ud, struct err *e);
 unsigned resources_controllers(const struct oci_resources *r);
+/* hooks.c */
+bool hooks_wanted(const struct oci_hooks *h);
+int hooks_child(struct setup *s, struct err *e); /* before the root is entered */
+int hooks_caller(const struct runtime_create *req, const struct runtime_container *c,
+		 struct err *e); /* on REPORT_HOOKS */
 /* child.c */
 _Noreturn void child_main(struct setup *s);
 /* clone.c */

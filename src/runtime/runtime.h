@@ -52,6 +52,11 @@ struct runtime_create { /* start from RUNTIME_CREATE_INIT */
 	/* 0 or FD_NONE: none. A listening SEQPACKET socket: whoever connects there opens the gate.
 	 */
 	int gate_listener;
+	/* Needed when the configuration has hooks: the container's state as JSON for its pid and a
+	 * status ("creating", "created"); heap. prestart, createRuntime and createContainer run
+	 * within runtime_create(), startContainer within runtime_start(). */
+	char *(*hook_state)(void *ud, pid_t pid, const char *status);
+	void *hook_ud;
 	void (*notice)(void *ud, const char *text); /* degradations worth a warning ("rlimit ... not
 						       raised"); may be NULL */
 	void *notice_ud;
@@ -85,6 +90,10 @@ int runtime_create(const struct runtime_create *req, struct runtime_container *r
 int runtime_start(struct runtime_container *c, struct err *e);
 /* Closes fds and frees; never signals the process and never removes cgroups. */
 void runtime_container_done(struct runtime_container *c);
+
+/* Hooks (struct oci_hook) in the caller's namespaces, in order, with the state as their input; the
+ * first that fails or outlives its timeout is the error. */
+int runtime_run_hooks(const struct objs *hooks, const char *state, struct err *e);
 
 /* Handle of a container another process created; checks that pid still has start_time when
  * start_time != 0. */
