@@ -92,8 +92,7 @@ static void on_signal(int sig)
 
 static void forward_signals(pid_t pid)
 {
-	static const int signals[] = {SIGTERM, SIGINT,	SIGHUP, SIGQUIT,
-				      SIGUSR1, SIGUSR2, SIGALRM};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
 	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
 	forward_to = pid;

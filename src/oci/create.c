@@ -67,9 +67,8 @@ static int claim(const char *id, struct err *e)
 		return 0;
 	if (errno == ENOENT && fs_mkdirs(oci_opt.root, 0711) == 0 && mkdir(dir, 0711) == 0)
 		return 0;
-	return errno == EEXIST
-		       ? err_set(e, ERR_CONFLICT, "container with given ID already exists")
-		       : err_sys(e, -errno, "create %s", dir);
+	return errno == EEXIST ? err_set(e, ERR_CONFLICT, "container with given ID already exists")
+			       : err_sys(e, -errno, "create %s", dir);
 }
 
 /* The folder is claimed: everything that can still fail. */

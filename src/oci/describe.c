@@ -94,10 +94,10 @@ static void put_mounts(struct jw *w, bool rootless)
 	put_mount(w, "/dev", "tmpfs", "tmpfs",
 		  OPTIONS("nosuid", "strictatime", "mode=755", "size=65536k"));
 	put_mount(w, "/dev/pts", "devpts", "devpts",
-		  rootless ? OPTIONS("nosuid", "noexec", "newinstance", "ptmxmode=0666",
-				     "mode=0620")
-			   : OPTIONS("nosuid", "noexec", "newinstance", "ptmxmode=0666",
-				     "mode=0620", "gid=5"));
+		  rootless
+			  ? OPTIONS("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")
+			  : OPTIONS("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620",
+				    "gid=5"));
 	put_mount(w, "/dev/shm", "tmpfs", "shm",
 		  OPTIONS("nosuid", "noexec", "nodev", "mode=1777", "size=65536k"));
 	put_mount(w, "/dev/mqueue", "mqueue", "mqueue", OPTIONS("nosuid", "noexec", "nodev"));
@@ -183,8 +183,7 @@ int oci_spec(char **args, int n, struct err *e)
 {
 	AUTO_BUF struct buf b = BUF_INIT(65536);
 	struct jw w = JW_INIT(&b);
-	AUTO_FREE char *path =
-		xasprintf("%s/config.json", oci_opt.bundle ? oci_opt.bundle : ".");
+	AUTO_FREE char *path = xasprintf("%s/config.json", oci_opt.bundle ? oci_opt.bundle : ".");
 
 	(void)args;
 	(void)n;

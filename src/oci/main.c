@@ -252,7 +252,10 @@ static int failure_code(const char *command, const struct err *e)
 
 	if (!exec && strcmp(command, "run") != 0)
 		return 1;
-	return e->kind == ERR_NO_PROGRAM ? 127 : e->kind == ERR_NOT_EXECUTABLE ? 126 : exec ? 255 : 1;
+	return e->kind == ERR_NO_PROGRAM       ? 127
+	       : e->kind == ERR_NOT_EXECUTABLE ? 126
+	       : exec			       ? 255
+					       : 1;
 }
 
 int oci_main(int argc, char **argv)

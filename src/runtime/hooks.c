@@ -106,8 +106,8 @@ static int run_one(const struct oci_hook *h, const char *state, struct err *e)
 	int status = await(&p, read_end, timeout, &said);
 	fd_close(&p.pidfd);
 	if (status == -ETIMEDOUT)
-		return err_set(e, ERR_SYSTEM, "error running hook %s: no end within %lld s", h->path,
-			       (long long)*h->timeout);
+		return err_set(e, ERR_SYSTEM, "error running hook %s: no end within %lld s",
+			       h->path, (long long)*h->timeout);
 	if (status < 0)
 		return err_sys(e, status, "error running hook %s", h->path);
 	if (status)
