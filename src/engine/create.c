@@ -207,7 +207,7 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 		return -1;
 	if (!m.config.image || !*m.config.image)
 		return err_set(e, ERR_INVALID, "invalid reference format");
-	if (validate_config(&m.config, e) < 0 ||
+	if (validate_config(&m.config, e) < 0 || settings_defaults(g, &h, a, e) < 0 ||
 	    validate_host_config(&h, &m.config, &warn, e) < 0 ||
 	    validate_networking(body->networking, h.network_mode, e) < 0)
 		return -1;

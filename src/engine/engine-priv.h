@@ -182,6 +182,9 @@ int signal_parse(const char *text);
 
 /* ---- settings.c ---- */
 struct image_settings settings_for_images(const struct config *c); /* borrows from c */
+/* Fill what a new container leaves open with the engine's defaults. */
+int settings_defaults(const struct engine *g, struct host_config *h, struct arena *a,
+		      struct err *e);
 
 /* ---- validate.c: pure checks; warnings go to w (arena strings) ---- */
 struct warnings {

@@ -79,3 +79,26 @@ logged() {
 	wait_for 5 logged "reloaded the configuration"
 	equals "$(api GET /info | jq -c .Labels)" '["zone=c"]'
 }
+
+@test "config: containers get the engine's defaults, and their own where they have one" {
+	cat >"$HOME_DIR/profile.json" <<-J
+		{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}
+	J
+	cat >"$CONFIG" <<-J
+		{"default-ulimits":{"nofile":{"Soft":123,"Hard":456}},"default-shm-size":"16M","init":true,"no-new-privileges":true,
+		 "log-opts":{"max-size":"1m"},"dns":["192.0.2.1"],"dns-search":["example.test"],"seccomp-profile":"$HOME_DIR/profile.json"}
+	J
+	start_engine "$HOME_DIR"
+	run -0 coracle run --rm default sh -c 'ulimit -n; ulimit -Hn; df -k /dev/shm | tail -n 1 | awk "{print \$2}"
+		cat /proc/1/comm; grep NoNewPrivs /proc/self/status; grep -v "^#" /etc/resolv.conf; mkdir /tmp/x; true'
+	contains "$output" $'123\n456\n16384\n'
+	contains "$output" docker-init
+	contains "$output" $'NoNewPrivs:\t1'
+	contains "$output" $'nameserver 192.0.2.1\nsearch example.test'
+	contains "$output" "mkdir: can't create directory '/tmp/x': Operation not permitted"
+	run -0 coracle run --rm --ulimit nofile=99 --shm-size 8m --security-opt seccomp=unconfined --dns 192.0.2.9 default \
+		sh -c 'ulimit -n; df -k /dev/shm | tail -n 1 | awk "{print \$2}"; grep ^names /etc/resolv.conf; mkdir /tmp/x; true'
+	equals "$output" $'99\n8192\nnameserver 192.0.2.9'
+	coracle create --name l default true
+	equals "$(api GET /containers/l/json | jq -c .HostConfig.LogConfig)" '{"Type":"json-file","Config":{"max-size":"1m"}}'
+}
