@@ -63,6 +63,7 @@ static void default_paths(struct config *c)
 	c->data_root = absolute(c, c->data_root);
 	c->exec_root = absolute(c, c->exec_root);
 	set_str(&c->pidfile, arena_printf(c->arena, "%s/coracled.pid", c->exec_root));
+	c->hosts_default = c->hosts.n == 0;
 	if (c->hosts.n == 0)
 		strs_push(&c->hosts, c->arena,
 			  arena_printf(c->arena, "unix://%s/coracle.sock", c->exec_root));
@@ -132,6 +133,7 @@ static bool is_cidr(const char *s)
 static int check_hosts(struct config *c, struct err *e)
 {
 	struct hostaddr a;
+	bool insecure = c->tls < 0; /* said, not left out: before the defaults are in */
 
 	for (size_t i = 0; i < c->hosts.n; i++) {
 		const char *h = c->hosts.v[i];
@@ -141,6 +143,13 @@ static int check_hosts(struct config *c, struct err *e)
 				       "hosts: invalid address \"%s\": use unix:///PATH, "
 				       "tcp://HOST:PORT or fd://",
 				       h);
+		if (a.kind == HOSTADDR_TCP && c->tls <= 0 && c->tlsverify <= 0 && !insecure)
+			return err_set(
+				e, ERR_INVALID,
+				"hosts: %s without TLS gives root on this machine to everyone "
+				"who reaches it: set tlsverify, tlscacert, tlscert and tlskey, or "
+				"say \"tls\": false (--tls=false) if that is meant",
+				h);
 		for (size_t k = 0; k < i; k++)
 			if (!strcmp(h, c->hosts.v[k]))
 				return err_set(e, ERR_INVALID, "hosts: \"%s\" is listed twice", h);
@@ -468,11 +477,13 @@ int config_finish(struct config *c, struct err *e)
 	};
 
 	err_clear(e);
+	if (check_hosts(c, e) < 0)
+		return -1;
 	defaults(c);
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
 		if (checks[i](c, e) < 0)
 			return -1;
-	if (check_hosts(c, e) < 0 || check_tls(c, e) < 0 || check_containers(c, e) < 0)
+	if (check_tls(c, e) < 0 || check_containers(c, e) < 0)
 		return -1;
 	return check_gc(&c->gc, e);
 }

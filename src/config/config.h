@@ -51,7 +51,8 @@ struct config_gc {
 struct config {
 	/* where things are */
 	const char *data_root, *exec_root, *pidfile, *group;
-	struct strs hosts; /* unix://PATH, tcp://HOST:PORT, fd:// */
+	struct strs hosts;  /* unix://PATH, tcp://HOST:PORT, fd:// */
+	bool hosts_default; /* nobody named them */
 	int8_t tls, tlsverify;
 	const char *tlscacert, *tlscert, *tlskey;
 	const char *metrics_addr; /* "127.0.0.1:9323"; NULL: no listener */

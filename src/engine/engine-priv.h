@@ -153,6 +153,7 @@ struct engine {
 	uv_loop_t *loop;
 	char *data_dir, *run_dir, *program_dir, *host, *shim_path, *init_path, *seccomp_cache;
 	bool trace, closing;
+	bool shutting_down; /* stops are the engine's, not a user's */
 	const struct config *config;
 	struct config *own_config; /* ours to free: no other was given */
 	struct store *store;

@@ -49,6 +49,12 @@ struct engine_options {
  */
 int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct engine **ret,
 		struct err *e);
+/*
+ * Stop all containers, each with its own signal and time-out, the whole within shutdown-timeout
+ * (longer when a container's own time-out is); what is left is killed. Then done(ud), from the loop
+ * or at once. For an engine without live-restore; restart policies apply again at the next start.
+ */
+void engine_shutdown(struct engine *g, void (*done)(void *ud), void *ud);
 /* Drops everything; containers go on under their shims. Pending callbacks run with ERR_UNAVAILABLE.
  */
 void engine_close(struct engine *g);

@@ -218,7 +218,7 @@ static int begin_stop(struct container *c, const char *signal, int timeout_s, en
 		timeout = c->meta.config.stop_timeout ? *c->meta.config.stop_timeout : 10;
 	if (timeout == 0)
 		signo = SIGKILL;
-	c->st.manual_stop = true;
+	c->st.manual_stop = !c->g->shutting_down;
 	if (c->host.restart_policy.name && *c->host.restart_policy.name)
 		container_save_state_log(c); /* a new engine must not start it again */
 	if (container_signal(c, signo, NULL, NULL, e) < 0)
@@ -445,8 +445,10 @@ static void plan_restart(struct container *c)
 		c->restart_delay_ns = RESTART_DELAY_MIN;
 	else
 		c->restart_delay_ns = MIN(c->restart_delay_ns * 2, RESTART_DELAY_MAX);
-	c->st.restart_count++;
 	c->st.restarting = true;
+	if (c->g->shutting_down)
+		return; /* the next engine starts it */
+	c->st.restart_count++;
 	c->restart_timer = engine_timer(c->g, (uint64_t)(c->restart_delay_ns / 1000000),
 					restart_now, c);
 }

@@ -5,26 +5,25 @@
  * SIGTERM and SIGINT; containers go on.
  */
 #include "api/server.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "engine/engine.h"
+#include "listen.h"
 #include "sys/fs.h"
+#include "sys/notify.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <uv.h>
 
 #include "base/banned.h"
-
-#define LISTEN_FDS_START 3
-#define LISTEN_MAX	 8
 
 struct daemon {
 	const struct config_args *args;
@@ -33,8 +32,9 @@ struct daemon {
 	struct engine *engine;
 	struct api_server *api;
 	uv_signal_t term, intr, hup;
-	char *socket_path; /* ours to remove; NULL with socket activation */
-	bool stopping;
+	struct listeners listeners;
+	bool pidfile;
+	unsigned stopping; /* signals seen */
 };
 
 static void usage(void)
@@ -60,25 +60,6 @@ static void setup_log(const struct config *c)
 	log_setup(level, strcmp(c->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, 2);
 }
 
-/* Sockets systemd opened for us; the number of them. */
-static size_t inherited_sockets(int *fds)
-{
-	const char *pid = secure_getenv("LISTEN_PID"), *count = secure_getenv("LISTEN_FDS");
-	uint64_t p, n;
-
-	if (!pid || !count || num_parse_u64(pid, 1, INT32_MAX, &p) < 0 || (pid_t)p != getpid() ||
-	    num_parse_u64(count, 1, LISTEN_MAX, &n) < 0)
-		return 0;
-	for (uint64_t i = 0; i < n; i++) {
-		fds[i] = LISTEN_FDS_START + (int)i;
-		fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-	}
-	unsetenv("LISTEN_PID");
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_FDNAMES");
-	return n;
-}
-
 static void tell_ready(void)
 {
 	const char *text = secure_getenv("CORACLE_READY_FD");
@@ -90,6 +71,15 @@ static void tell_ready(void)
 		close((int)fd);
 	}
 	unsetenv("CORACLE_READY_FD");
+	if (notify_send("READY=1") < 0)
+		log_warn("cannot tell the service manager that the engine is ready");
+}
+
+static void leave_loop(void *ud)
+{
+	struct daemon *d = ud;
+
+	uv_stop(d->loop);
 }
 
 static void on_stopped(void *ud)
@@ -97,18 +87,37 @@ static void on_stopped(void *ud)
 	struct daemon *d = ud;
 
 	d->api = NULL;
-	uv_stop(d->loop);
+	if (d->config->live_restore > 0)
+		leave_loop(d);
+	else
+		engine_shutdown(d->engine, leave_loop, d);
 }
 
+/* The first signal ends in order, a third one at once, as dockerd has it. */
 static void on_signal(uv_signal_t *h, int signo)
 {
 	struct daemon *d = h->data;
 
-	if (d->stopping)
+	if (d->stopping++ == 2) {
+		log_warn("third signal: leaving at once");
+		leave_loop(d);
+	}
+	if (d->stopping > 1)
 		return;
-	d->stopping = true;
-	log_info("stopping on signal %d; containers go on", signo);
+	notify_send("STOPPING=1");
+	log_info("stopping on signal %d; %s", signo,
+		 d->config->live_restore > 0 ? "containers go on" : "containers stop too");
+	listeners_close(&d->listeners);
 	api_server_stop(d->api, on_stopped, d);
+}
+
+static void tell_reloading(void)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+		 (long long)(clock_mono_ns() / 1000));
+	notify_send(text);
 }
 
 /* SIGHUP: the file again. One that is wrong changes nothing. */
@@ -121,9 +130,11 @@ static void on_reload(uv_signal_t *h, int signo)
 
 	if (d->stopping)
 		return;
+	tell_reloading();
 	log_info("got signal to reload configuration, reloading from: %s", d->args->file);
 	if (config_reload(d->args, old, &next, &kept, &e) < 0) {
 		log_error("%s; the old settings stay", e.text);
+		notify_send("READY=1");
 		return;
 	}
 	setup_log(next);
@@ -133,6 +144,7 @@ static void on_reload(uv_signal_t *h, int signo)
 	engine_reconfigure(d->engine, next);
 	config_free(old);
 	log_info("reloaded the configuration");
+	notify_send("READY=1");
 }
 
 static void close_handle(uv_handle_t *h, void *ud)
@@ -141,16 +153,23 @@ static void close_handle(uv_handle_t *h, void *ud)
 		uv_close(h, NULL);
 }
 
-static int listen_here(struct daemon *d, const char *host, int *ret, struct err *e)
+static int write_pidfile(struct daemon *d, struct err *e)
 {
-	const char *path = host + strlen("unix://");
+	AUTO_FREE char *text = xasprintf("%d\n", (int)getpid());
+	AUTO_FREE char *dir = xstrdup(d->config->pidfile);
+	char *slash = strrchr(dir, '/');
+	int rc = -EINVAL;
 
-	/* The engine's lock is ours: whatever stands there is stale. */
-	unlink(path);
-	*ret = fs_unix_listen(path, SOCK_STREAM, 512, 0660);
-	if (*ret < 0)
-		return err_sys(e, *ret, "listen on %s", path);
-	d->socket_path = xstrdup(path);
+	if (slash && slash[1]) {
+		AUTO_FD int fd = FD_NONE;
+
+		*slash = 0;
+		fd = fs_open_dir(*dir ? dir : "/");
+		rc = fd < 0 ? fd : fs_write_atomic(fd, slash + 1, text, strlen(text), 0644, false);
+	}
+	if (rc < 0)
+		return err_sys(e, rc, "write the pid file %s", d->config->pidfile);
+	d->pidfile = true;
 	return 0;
 }
 
@@ -171,17 +190,15 @@ static int serve(struct daemon *d, struct err *e)
 				    .host = c->hosts.v[0],
 				    .config = c,
 				    .trace = trace_on};
-	int fds[LISTEN_MAX];
-	size_t n = inherited_sockets(fds);
-	struct api_config ac = {.loop = d->loop, .listen_fds = fds};
+	struct api_config ac = {.loop = d->loop, .listen_fds = d->listeners.fds};
 
 	if (engine_open(d->loop, &eo, &d->engine, e) < 0)
 		return -1;
 	trace_point("engine open");
-	if (n == 0 && listen_here(d, c->hosts.v[0], &fds[n++], e) < 0)
+	if (write_pidfile(d, e) < 0 || listeners_open(&d->listeners, c, programs, e) < 0)
 		return -1;
 	ac.engine = d->engine;
-	ac.nlisten = n;
+	ac.nlisten = d->listeners.n;
 	if (api_server_start(&ac, &d->api, e) < 0)
 		return -1;
 	watch_signal(d, &d->term, SIGTERM, on_signal);
@@ -189,7 +206,8 @@ static int serve(struct daemon *d, struct err *e)
 	watch_signal(d, &d->hup, SIGHUP, on_reload);
 	tell_ready();
 	trace_point("ready");
-	log_info("coracled %s serves %s", CORACLE_VERSION, c->hosts.v[0]);
+	for (size_t i = 0; i < c->hosts.n; i++)
+		log_info("coracled %s listens on %s", CORACLE_VERSION, c->hosts.v[i]);
 	uv_run(d->loop, UV_RUN_DEFAULT);
 	return 0;
 }
@@ -211,12 +229,12 @@ static int run(const struct config_args *args, struct config *config)
 	rc = serve(&d, &e);
 	if (rc < 0)
 		log_error("%s", e.text);
+	listeners_close(&d.listeners);
 	engine_close(d.engine);
-	if (d.socket_path)
-		unlink(d.socket_path);
+	if (d.pidfile)
+		unlink(d.config->pidfile);
 	uv_walk(d.loop, close_handle, NULL);
 	uv_run(d.loop, UV_RUN_NOWAIT);
-	free(d.socket_path);
 	config_free(d.config);
 	return rc < 0 ? 1 : 0;
 }

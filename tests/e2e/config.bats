@@ -99,6 +99,6 @@ logged() {
 	run -0 coracle run --rm --ulimit nofile=99 --shm-size 8m --security-opt seccomp=unconfined --dns 192.0.2.9 default \
 		sh -c 'ulimit -n; df -k /dev/shm | tail -n 1 | awk "{print \$2}"; grep ^names /etc/resolv.conf; mkdir /tmp/x; true'
 	equals "$output" $'99\n8192\nnameserver 192.0.2.9'
-	coracle create --name l default true
-	equals "$(api GET /containers/l/json | jq -c .HostConfig.LogConfig)" '{"Type":"json-file","Config":{"max-size":"1m"}}'
+	coracle create --name logs default true
+	equals "$(api GET /containers/logs/json | jq -c .HostConfig.LogConfig)" '{"Type":"json-file","Config":{"max-size":"1m"}}'
 }

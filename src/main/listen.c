@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listening sockets. A tcp:// socket with TLS belongs to a helper, coracle-tls, that hands its
+ * clients to a private unix socket of the engine; so every socket that the API server sees is
+ * plain.
+ */
+#include "listen.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "sys/fs.h"
+#include "wire/hostaddr.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/banned.h"
+
+#define LISTEN_FDS_START 3
+#define BACKLOG		 512
+#define HELPER_READY_MS	 10000
+#define PORT_PLAIN	 2375
+#define PORT_TLS	 2376
+#define GROUP_DEFAULT	 "coracle"
+
+/* Sockets systemd opened for us. */
+static void inherit(struct listeners *l)
+{
+	const char *pid = secure_getenv("LISTEN_PID"), *count = secure_getenv("LISTEN_FDS");
+	uint64_t p, n = 0;
+
+	if (pid && count && num_parse_u64(pid, 1, INT32_MAX, &p) == 0 && (pid_t)p == getpid() &&
+	    num_parse_u64(count, 1, LISTEN_MAX, &n) == 0) {
+		for (uint64_t i = 0; i < n; i++) {
+			l->fds[l->n] = LISTEN_FDS_START + (int)i;
+			fcntl(l->fds[l->n++], F_SETFD, FD_CLOEXEC);
+		}
+	}
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+}
+
+/* The default group may be missing, one that was named must not. */
+static int set_group(const char *path, const char *name, struct err *e)
+{
+	bool given = name && *name;
+	uint64_t number;
+	gid_t gid;
+
+	if (given && num_parse_u64(name, 0, UINT32_MAX - 1, &number) == 0) {
+		gid = (gid_t)number;
+	} else {
+		char space[4096];
+		struct group entry, *found = NULL;
+
+		getgrnam_r(given ? name : GROUP_DEFAULT, &entry, space, sizeof(space), &found);
+		if (!found)
+			return given ? err_set(e, ERR_INVALID, "group %s not found", name) : 0;
+		gid = found->gr_gid;
+	}
+	if (chown(path, 0, gid) < 0)
+		return err_sys(e, -errno, "change the group of %s", path);
+	return 0;
+}
+
+static int listen_unix(struct listeners *l, const char *path, const char *group, struct err *e)
+{
+	AUTO_FREE char *dir = xstrdup(path);
+	char *slash = strrchr(dir, '/');
+	int fd;
+
+	if (slash && slash != dir) {
+		*slash = 0;
+		fs_mkdirs(dir, 0711);
+	}
+	unlink(path);
+	fd = fs_unix_listen(path, SOCK_STREAM, BACKLOG, group ? 0660 : 0600);
+	if (fd < 0)
+		return err_sys(e, fd, "listen on %s", path);
+	l->fds[l->n++] = fd;
+	l->paths[l->npaths++] = xstrdup(path);
+	return group ? set_group(path, group, e) : 0;
+}
+
+static int bind_tcp(const struct hostaddr *a, unsigned port, struct err *e)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
+	char number[8];
+	int fd = FD_NONE, one = 1, rc;
+
+	snprintf(number, sizeof(number), "%u", port);
+	rc = getaddrinfo(a->host[0] ? a->host : "127.0.0.1", number, &hints, &list);
+	if (rc)
+		return err_set(e, ERR_INVALID, "listen tcp: lookup %s: %s", a->host,
+			       gai_strerror(rc));
+	rc = 0;
+	fd = socket(list->ai_family, list->ai_socktype | SOCK_CLOEXEC, list->ai_protocol);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(fd, list->ai_addr, list->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
+		rc = -errno;
+	freeaddrinfo(list);
+	if (rc < 0) {
+		fd_close(&fd);
+		return err_sys(e, rc, "listen tcp %s:%u", a->host, port);
+	}
+	return fd;
+}
+
+static int start_helper(struct listeners *l, const struct config *c, int listener,
+			const char *target, const char *program_dir, struct err *e)
+{
+	AUTO_FREE char *program = xasprintf("%s/coracle-tls", program_dir);
+	int ends[2];
+	const char *argv[16] = {program, "serve", target, "--cert", c->tlscert, "--key", c->tlskey};
+	size_t n = 7;
+
+	if (c->tlsverify > 0) {
+		argv[n++] = "--ca";
+		argv[n++] = c->tlscacert;
+		argv[n++] = "--verify";
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(e, -errno, "socketpair");
+	const struct spawn_fd fds[] = {{2, 2}, {listener, 3}, {ends[0], 4}};
+	struct spawn s = {
+		.path = program, .argv = argv, .fds = fds, .nfds = 3, .new_session = true};
+	int rc = spawn_start(&s, &l->helpers[l->nhelpers]);
+
+	close(ends[0]);
+	if (rc < 0) {
+		close(ends[1]);
+		return err_sys(e, rc, "start %s", program);
+	}
+	l->alive[l->nhelpers++] = ends[1];
+	struct pollfd ready = {.fd = ends[1], .events = POLLIN};
+	char byte;
+	if (poll(&ready, 1, HELPER_READY_MS) != 1 || read(ends[1], &byte, 1) != 1)
+		return err_set(e, ERR_INVALID,
+			       "TLS with certificate %s and key %s does not work (see above)",
+			       c->tlscert, c->tlskey);
+	return 0;
+}
+
+static int listen_tcp(struct listeners *l, const struct config *c, const struct hostaddr *a,
+		      const char *program_dir, struct err *e)
+{
+	bool tls = c->tls > 0;
+	unsigned port = a->port ? a->port : tls ? PORT_TLS : PORT_PLAIN;
+	AUTO_FREE char *inner = xasprintf("%s/tls-%zu.sock", c->exec_root, l->nhelpers);
+	int fd, rc;
+
+	fd = bind_tcp(a, port, e);
+	if (fd < 0)
+		return -1;
+	if (!tls) {
+		log_warn("the API is reachable on tcp://%s:%u without encryption and without any "
+			 "check of who asks: everyone who reaches it is root on this machine",
+			 a->host[0] ? a->host : "127.0.0.1", port);
+		l->fds[l->n++] = fd;
+		return 0;
+	}
+	if (c->tlsverify <= 0)
+		log_warn("the API is reachable on tcp://%s:%u without a check of who asks: set "
+			 "tlsverify",
+			 a->host[0] ? a->host : "127.0.0.1", port);
+	rc = listen_unix(l, inner, NULL, e);
+	if (rc == 0)
+		rc = start_helper(l, c, fd, inner, program_dir, e);
+	fd_close(&fd);
+	return rc;
+}
+
+int listeners_open(struct listeners *l, const struct config *c, const char *program_dir,
+		   struct err *e)
+{
+	inherit(l);
+	if (l->n > 0 && c->hosts_default)
+		return 0;
+	for (size_t i = 0; i < c->hosts.n; i++) {
+		struct hostaddr a;
+		int rc = 0;
+
+		if (l->n == LISTEN_MAX)
+			return err_set(e, ERR_LIMIT, "more than %d sockets to listen on",
+				       LISTEN_MAX);
+		if (hostaddr_parse(c->hosts.v[i], &a) < 0)
+			return err_set(e, ERR_INVALID, "invalid address %s", c->hosts.v[i]);
+		if (a.kind == HOSTADDR_UNIX)
+			rc = listen_unix(l, a.path, c->group ? c->group : "", e);
+		else if (a.kind == HOSTADDR_TCP)
+			rc = listen_tcp(l, c, &a, program_dir, e);
+		else if (l->n == 0)
+			rc = err_set(
+				e, ERR_INVALID,
+				"no sockets found via socket activation: make sure the service "
+				"was started by systemd");
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void listeners_close(struct listeners *l)
+{
+	for (size_t i = 0; i < l->npaths; i++) {
+		unlink(l->paths[i]);
+		free(l->paths[i]);
+	}
+	for (size_t i = 0; i < l->nhelpers; i++) {
+		fd_close(&l->alive[i]);
+		fd_close(&l->helpers[i].pidfd);
+	}
+	l->npaths = l->nhelpers = 0;
+}
