@@ -127,6 +127,7 @@ int api_server_start_with(const struct api_config *config, const struct api_rout
 			  struct api_server **ret, struct err *e);
 
 extern const struct api_route api_routes_system[];
+extern const struct api_route api_routes_fsck[]; /* ours: /coracle/fsck */
 extern const struct api_route api_routes_images[];
 extern const struct api_route api_routes_manifests[]; /* distribution, manifest lists */
 extern const struct api_route api_routes_transfer[];  /* pull, push, load, save */

@@ -5,9 +5,19 @@
 #include "base/banned.h"
 
 static const struct api_route *const tables[] = {
-	api_routes_system,  api_routes_containers, api_routes_streams, api_routes_archive,
-	api_routes_exec,    api_routes_transfer,   api_routes_images,  api_routes_manifests,
-	api_routes_volumes, api_routes_networks,   api_routes_other,   NULL,
+	api_routes_system,
+	api_routes_containers,
+	api_routes_streams,
+	api_routes_archive,
+	api_routes_exec,
+	api_routes_transfer,
+	api_routes_images,
+	api_routes_manifests,
+	api_routes_fsck,
+	api_routes_volumes,
+	api_routes_networks,
+	api_routes_other,
+	NULL,
 };
 
 int api_server_start(const struct api_config *config, struct api_server **ret, struct err *e)

@@ -79,6 +79,9 @@ int conn_send_chunk(struct conn *k, const void *p, size_t n, struct err *e);
 int conn_head(struct conn *k, struct err *e);
 /* Next piece of the body: > 0 bytes at *ret, 0 at its end, -1. Blocks. */
 ssize_t conn_read(struct conn *k, const char **ret, struct err *e);
+/* The body line by line, without line ends and empty lines; fn returns -1 to stop. */
+typedef int (*conn_line_fn)(void *ud, const char *line, size_t n, struct err *e);
+int conn_lines(struct conn *k, conn_line_fn fn, void *ud, struct err *e);
 int conn_body(struct conn *k, struct buf *out, struct err *e);
 /* Turn an error status into "Error response from daemon: ..." with the kind of the status. */
 int conn_check(struct conn *k, struct err *e);

@@ -226,6 +226,30 @@ int conn_body(struct conn *k, struct buf *out, struct err *e)
 	return (int)n;
 }
 
+int conn_lines(struct conn *k, conn_line_fn fn, void *ud, struct err *e)
+{
+	AUTO_BUF struct buf pending = BUF_INIT(16U << 20);
+	const char *data;
+	ssize_t n;
+
+	while ((n = conn_read(k, &data, e)) > 0) {
+		char *nl;
+
+		buf_add(&pending, data, (size_t)n);
+		while (pending.n && (nl = memchr(pending.p, '\n', pending.n))) {
+			size_t len = (size_t)(nl - pending.p);
+			size_t text = len && pending.p[len - 1] == '\r' ? len - 1 : len;
+
+			if (text && fn(ud, pending.p, text, e) < 0)
+				return -1;
+			buf_drop(&pending, len + 1);
+		}
+	}
+	if (n == 0 && pending.n)
+		return fn(ud, pending.p, pending.n, e);
+	return (int)n;
+}
+
 static enum err_kind kind_of_status(int status)
 {
 	switch (status) {

@@ -289,8 +289,9 @@ static void event_text(const struct json *j)
 	printf("%s\n", p.n ? ")" : "");
 }
 
-static int event_line(const char *line, size_t n, const char *format, struct err *e)
+static int event_line(void *ud, const char *line, size_t n, struct err *e)
 {
+	const char *format = ud;
 	AUTO(json) struct json *j = NULL;
 	AUTO_BUF struct buf out = BUF_INIT(1U << 24);
 
@@ -306,27 +307,6 @@ static int event_line(const char *line, size_t n, const char *format, struct err
 		printf("%s\n", buf_text(&out));
 	fflush(stdout);
 	return 0;
-}
-
-static int event_loop(struct conn *k, const char *format, struct err *e)
-{
-	AUTO_BUF struct buf pending = BUF_INIT(16U << 20);
-	const char *data;
-	ssize_t n;
-
-	while ((n = conn_read(k, &data, e)) > 0) {
-		char *nl;
-		buf_add(&pending, data, (size_t)n);
-		while (pending.n && (nl = memchr(pending.p, '\n', pending.n))) {
-			size_t len = (size_t)(nl - pending.p);
-			if (len && event_line(pending.p, len, format, e) < 0)
-				return -1;
-			buf_drop(&pending, len + 1);
-		}
-	}
-	if (n == 0 && pending.n)
-		return event_line(pending.p, pending.n, format, e);
-	return (int)n;
 }
 
 int cmd_events(struct cli *c, struct opts *o)
@@ -350,7 +330,7 @@ int cmd_events(struct cli *c, struct opts *o)
 	if (rc == 0)
 		rc = conn_check(&k, &e);
 	if (rc == 0)
-		rc = event_loop(&k, opts_str(o, "format"), &e);
+		rc = conn_lines(&k, event_line, (void *)(uintptr_t)opts_str(o, "format"), &e);
 	conn_close(c, &k);
 	return rc < 0 ? cli_fail(c, &e) : 0;
 }

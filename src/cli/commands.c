@@ -243,6 +243,12 @@ static const struct opt system_prune_options[] = {
 	{0, "volumes", B, NULL, "Also anonymous volumes", NULL, 0},
 	OPT_PRUNE,
 };
+static const struct opt fsck_options[] = {
+	{0, "format", S, NULL, "\"json\": one object per problem, then a summary", NULL, 0},
+	{0, "quick", B, NULL, "Leave out the content of blobs and files", NULL, 0},
+	{0, "repair", B, NULL, "Repair what can be repaired", NULL, 0},
+	OPT_END,
+};
 static const struct opt df_options[] = {
 	OPT_FORMAT,
 	{'v', "verbose", B, NULL, "Every image, container and volume", NULL, 0},
@@ -395,6 +401,8 @@ const struct command cli_commands[] = {
 	 cmd_network_ls},
 	{NULL, "system", "df", NULL, "", "Show used disk space", df_options, 0, 0, true, G,
 	 cmd_system_df},
+	{NULL, "system", "fsck", NULL, "", "Check the store, and repair it", fsck_options, 0, 0,
+	 true, G, cmd_system_fsck},
 	{NULL, "system", "prune", NULL, "", "Remove unused data", system_prune_options, 0, 0, true,
 	 G, cmd_system_prune},
 	{.run = NULL},

@@ -65,6 +65,7 @@ COMMAND(version);
 COMMAND(info);
 COMMAND(events);
 COMMAND(system_df);
+COMMAND(system_fsck);
 COMMAND(stats);
 COMMAND(manifest_inspect);
 COMMAND(manifest_create);

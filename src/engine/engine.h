@@ -274,4 +274,11 @@ int engine_image_prune(struct engine *g, const struct filters *f, struct buf *ou
 
 int engine_info(struct engine *g, struct buf *out, struct err *e);
 int engine_version(struct engine *g, struct buf *out, struct err *e);
+struct image_job;
+struct image_job_events;
+struct image_fsck_result;
+/* image_fsck() that leaves layers below running containers alone. result: before ev's done. */
+int engine_fsck(struct engine *g, bool repair, bool quick,
+		void (*result)(void *ud, const struct image_fsck_result *r),
+		const struct image_job_events *ev, struct image_job **ret, struct err *e);
 int engine_disk_usage(struct engine *g, struct buf *out, struct err *e); /* GET /system/df */

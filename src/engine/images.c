@@ -83,3 +83,24 @@ int engine_image_prune(struct engine *g, const struct filters *f, struct buf *ou
 	engine_trash(g);
 	return rc;
 }
+
+static bool container_runs(void *ud, const char *id)
+{
+	const struct container *c = container_by_id(ud, id);
+
+	return c && (c->st.running || c->starting);
+}
+
+int engine_fsck(struct engine *g, bool repair, bool quick,
+		void (*result)(void *ud, const struct image_fsck_result *r),
+		const struct image_job_events *ev, struct image_job **ret, struct err *e)
+{
+	const struct image_fsck o = {.repair = repair,
+				     .quick = quick,
+				     .running = container_runs,
+				     .running_ud = g,
+				     .done = result,
+				     .ud = ev->ud};
+
+	return image_fsck(g->images, &o, ev, ret, e);
+}

@@ -20,6 +20,7 @@
 #define PROGRESS_NS	100000000LL
 #define CHILD_TARGET_FD 3
 #define CHILD_BLOB_FD	4
+#define CHILD_SEAL_FD	5
 
 enum fetch_state { FETCH_BLOCKED, FETCH_RUNNING, FETCH_UNPACKED, FETCH_ENDED };
 
@@ -174,6 +175,11 @@ static int worker_line(void *ud, const struct json *j, struct err *e)
 			       "layer %s: unpacked to something else than announced",
 			       f->want.blob.text);
 	f->content_size = json_u64(json_get(j, "contentSize"));
+	f->tmp.ids = STORE_IDS_EMPTY;
+	if (json_get(j, "uidMin"))
+		f->tmp.ids = (struct store_ids){
+			json_i64(json_get(j, "uidMin")), json_i64(json_get(j, "uidMax")),
+			json_i64(json_get(j, "gidMin")), json_i64(json_get(j, "gidMax"))};
 	return 0;
 }
 
@@ -325,17 +331,20 @@ static int open_input(struct fetch *f, struct err *e)
 
 static int start_worker(struct fetch *f, struct err *e)
 {
-	char target[12], blob[12], have[24], size[24];
-	const char *argv[20];
+	char target[12], blob[12], seal[12], have[24], size[24];
+	const char *argv[24];
 	size_t n = 0;
 	snprintf(target, sizeof(target), "%d", CHILD_TARGET_FD);
 	snprintf(blob, sizeof(blob), "%d", CHILD_BLOB_FD);
+	snprintf(seal, sizeof(seal), "%d", CHILD_SEAL_FD);
 	snprintf(have, sizeof(have), "%llu", (unsigned long long)f->have);
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)f->want.size);
 	argv[n++] = UNPACK_PROGRAM;
 	argv[n++] = "apply";
 	argv[n++] = "--target-fd";
 	argv[n++] = target;
+	argv[n++] = "--seal-fd";
+	argv[n++] = seal;
 	argv[n++] = "--digest";
 	argv[n++] = f->want.blob.text;
 	argv[n++] = "--size";
@@ -351,12 +360,14 @@ static int start_worker(struct fetch *f, struct err *e)
 		argv[n++] = have;
 	}
 	argv[n] = NULL;
-	struct spawn_fd fds[2] = {{f->tmp.fd, CHILD_TARGET_FD}, {f->blob_fd, CHILD_BLOB_FD}};
+	struct spawn_fd fds[3] = {{f->tmp.fd, CHILD_TARGET_FD},
+				  {f->tmp.seal_fd, CHILD_SEAL_FD},
+				  {f->blob_fd, CHILD_BLOB_FD}};
 	struct image_worker_start o = {.loop = f->service->loop,
 				       .program = f->service->unpack,
 				       .argv = argv,
 				       .fds = fds,
-				       .nfds = f->ingest ? 2 : 1,
+				       .nfds = f->ingest ? 3 : 2,
 				       .stdin_fd = f->ingest ? FD_NONE : f->blob_fd,
 				       .ops = {.line = worker_line,
 					       .end = worker_end,

@@ -122,6 +122,26 @@ struct image_login {
 int image_login(struct image_service *s, const struct image_login *o,
 		const struct image_job_events *ev, struct image_job **ret, struct err *e);
 
+struct image_fsck_result {
+	uint64_t blobs, layers, entries, bytes; /* looked at; entries and bytes: their content */
+	uint64_t unsealed;			/* layers of which only the presence is known */
+	uint64_t problems, repaired;
+};
+struct image_fsck {
+	bool repair, quick;
+	bool (*running)(void *ud, const char *container_id); /* NULL: none does */
+	void *running_ud;
+	/* Before the job's own `done`, on success only. */
+	void (*done)(void *ud, const struct image_fsck_result *r);
+	void *ud;
+};
+/*
+ * Check the whole store; with repair, cure what can be cured without losing anything sound. Every
+ * problem is a progress message with aux {"kind","name","problem","repaired","advice"}.
+ */
+int image_fsck(struct image_service *s, const struct image_fsck *o,
+	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
 void image_job_cancel(struct image_job *j); /* NULL allowed; the job may finish closing later */
 
 /* ---- the embedded image ---- */

@@ -80,6 +80,36 @@ static void write_graph(struct image_service *s, struct jw *w, const struct dige
 	jw_obj_end(w);
 }
 
+static void write_range(struct jw *w, const char *key, int64_t min, int64_t max)
+{
+	jw_key(w, key);
+	if (min < 0) {
+		jw_null(w);
+		return;
+	}
+	jw_obj(w);
+	jw_kv_i64(w, "Min", min);
+	jw_kv_i64(w, "Max", max);
+	jw_obj_end(w);
+}
+
+/* Ours; clients of Docker skip what they do not know. Ranges are null while they are unknown
+ * (layers of an older version) and for images without files. */
+static void write_ours(struct image_service *s, struct jw *w, const struct digest *id)
+{
+	struct store_ids ids = STORE_IDS_NONE;
+	struct err none = ERR_INIT;
+	bool broken = false;
+
+	(void)store_image_ids(s->store, id, &ids, &broken, &none);
+	jw_key(w, "Coracle");
+	jw_obj(w);
+	write_range(w, "UidRange", ids.uid_min, ids.uid_max);
+	write_range(w, "GidRange", ids.gid_min, ids.gid_max);
+	jw_kv_bool(w, "Damaged", broken);
+	jw_obj_end(w);
+}
+
 int image_inspect_json(struct image_service *s, const char *text, struct buf *out, struct err *e)
 {
 	struct digest id;
@@ -135,6 +165,7 @@ int image_inspect_json(struct image_service *s, const char *text, struct buf *ou
 		jw_kv_u64(&w, "size", size);
 		jw_obj_end(&w);
 	}
+	write_ours(s, &w, &id);
 	jw_obj_end(&w);
 	return out->overflow ? err_set(e, ERR_LIMIT, "the answer is too large") : 0;
 }

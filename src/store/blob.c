@@ -177,6 +177,7 @@ int store_ingest_dir(const struct store *s)
 void store_stage_prefix(struct store *s, char ret[static 32])
 {
 	store_unique(s, "s-", ret, 32);
+	(void)map_set(s->busy, ret, s);
 }
 
 int store_stage_commit(struct store *s, const char *file, const struct digest *d, uint64_t size,
@@ -194,6 +195,7 @@ void store_stage_drop(struct store *s, const char *prefix)
 	size_t n = strlen(prefix);
 	struct dirent *d;
 
+	(void)map_del(s->busy, prefix);
 	if (!dir)
 		return;
 	while ((d = readdir(dir)))

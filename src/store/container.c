@@ -267,14 +267,19 @@ static int fill_lower(struct store *s, struct snapshot_box *box, int64_t top, st
 	sn->layers_dir = s->layers;
 	sn->lower = arena_alloc(box->arena, (LOWER_MAX + 1) * sizeof(char *));
 	for (int64_t id = top; id;) {
-		AUTO_STMT sqlite3_stmt *st = db_bind(s, e, "SELECT parent FROM layers WHERE id = ?",
-						     "i", id);
+		AUTO_STMT sqlite3_stmt *st = db_bind(
+			s, e, "SELECT parent, broken FROM layers WHERE id = ?", "i", id);
 		int rc = st ? db_step(s, st, e) : -1;
 
 		if (rc < 0)
 			return -1;
 		if (rc == 0)
 			return err_set(e, ERR_BUG, "layer %lld is missing", (long long)id);
+		if (sqlite3_column_int(st, 1))
+			return err_set(e, ERR_SYSTEM,
+				       "layer %lld of the image is damaged: \"coracle system fsck "
+				       "--repair\" or another pull makes it again",
+				       (long long)id);
 		if (sn->nlower == LOWER_MAX)
 			return err_set(e, ERR_LIMIT, "the image has more than %d layers",
 				       LOWER_MAX);

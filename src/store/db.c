@@ -16,7 +16,7 @@
 
 #include "base/banned.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char schema[] =
 	"CREATE TABLE layers(id INTEGER PRIMARY KEY AUTOINCREMENT, chain TEXT NOT NULL UNIQUE, "
@@ -49,6 +49,27 @@ static const char schema[] =
 	"KEY(kind, key)) STRICT, WITHOUT "
 	"ROWID;"
 	"PRAGMA user_version = 1;";
+
+/*
+ * 2: what fsck, df and lists want to know without reading the disk or parsing documents. -1 is
+ * unknown: rows from before, or not asked for yet.
+ *   layers.disk     allocated bytes of data/layers/N, filled when somebody asks
+ *   layers.broken   the directory is known to be damaged or gone
+ *   images.created  ns, .labels (JSON object or ''), .parent: from the config
+ *   images.used     ns: when a container was made of it last
+ */
+static const char schema2[] = "ALTER TABLE layers ADD COLUMN disk INTEGER NOT NULL DEFAULT -1;"
+			      "ALTER TABLE layers ADD COLUMN broken INTEGER NOT NULL DEFAULT 0;"
+			      "ALTER TABLE layers ADD COLUMN uid_min INTEGER NOT NULL DEFAULT -1;"
+			      "ALTER TABLE layers ADD COLUMN uid_max INTEGER NOT NULL DEFAULT -1;"
+			      "ALTER TABLE layers ADD COLUMN gid_min INTEGER NOT NULL DEFAULT -1;"
+			      "ALTER TABLE layers ADD COLUMN gid_max INTEGER NOT NULL DEFAULT -1;"
+			      "ALTER TABLE images ADD COLUMN created INTEGER NOT NULL DEFAULT -1;"
+			      "ALTER TABLE images ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+			      "ALTER TABLE images ADD COLUMN parent TEXT NOT NULL DEFAULT '';"
+			      "ALTER TABLE images ADD COLUMN used INTEGER NOT NULL DEFAULT 0;"
+			      "CREATE INDEX images_stored ON images(stored);"
+			      "PRAGMA user_version = 2;";
 
 int db_fail(struct store *s, struct err *e, const char *what)
 {
@@ -100,7 +121,7 @@ int db_open(struct store *s, struct err *e)
 		return 0;
 	if (tx_begin(s, true, e) < 0)
 		return -1;
-	if (exec(s, schema, e) < 0) {
+	if ((version < 1 && exec(s, schema, e) < 0) || exec(s, schema2, e) < 0) {
 		tx_rollback(s);
 		return -1;
 	}

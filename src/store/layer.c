@@ -26,7 +26,10 @@ void store_chain_id(const struct digest *parent, const struct digest *diff_id, s
 	digest_of(text, (size_t)n, ret);
 }
 
-/* Columns: id, parent, chain, diff_id, blob, size, created. */
+#define COLUMNS                                                                                    \
+	"SELECT id, parent, chain, diff_id, blob, size, created, broken, uid_min, uid_max, "       \
+	"gid_min, gid_max FROM layers "
+
 static void fill(sqlite3_stmt *st, struct store_layer *l)
 {
 	*l = (struct store_layer){.id = sqlite3_column_int64(st, 0),
@@ -36,15 +39,15 @@ static void fill(sqlite3_stmt *st, struct store_layer *l)
 	(void)digest_parse(db_text(st, 4), &l->blob);
 	l->size = (uint64_t)sqlite3_column_int64(st, 5);
 	l->created = sqlite3_column_int64(st, 6);
+	l->broken = sqlite3_column_int(st, 7) != 0;
+	l->ids = (struct store_ids){sqlite3_column_int64(st, 8), sqlite3_column_int64(st, 9),
+				    sqlite3_column_int64(st, 10), sqlite3_column_int64(st, 11)};
 }
 
 int store_layer_get(struct store *s, const struct digest *chain, struct store_layer *ret,
 		    struct err *e)
 {
-	AUTO_STMT sqlite3_stmt *st = db_bind(s, e,
-					     "SELECT id, parent, chain, diff_id, blob, size, "
-					     "created FROM layers WHERE chain = ?",
-					     "s", chain->text);
+	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, COLUMNS "WHERE chain = ?", "s", chain->text);
 	int rc = st ? db_step(s, st, e) : -1;
 
 	if (rc < 0)
@@ -55,23 +58,70 @@ int store_layer_get(struct store *s, const struct digest *chain, struct store_la
 	return 0;
 }
 
+int store_layer_each(struct store *s, store_layer_fn fn, void *ud, struct err *e)
+{
+	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, COLUMNS "ORDER BY id", "");
+	struct store_layer l;
+	int rc = st ? 0 : -1;
+
+	while (rc == 0 && (rc = db_step(s, st, e)) > 0) {
+		fill(st, &l);
+		if (fn(&l, ud))
+			return 0;
+		rc = 0;
+	}
+	return rc;
+}
+
+int store_layer_mark(struct store *s, const struct digest *chain, bool broken, struct err *e)
+{
+	if (tx_begin(s, true, e) < 0)
+		return -1;
+	if (db_run(s, NULL, e, "UPDATE layers SET broken = ? WHERE chain = ?", "is",
+		   (int64_t)broken, chain->text) < 0) {
+		tx_rollback(s);
+		return -1;
+	}
+	return tx_commit(s, e);
+}
+
+int store_layer_open(struct store *s, int64_t id, int *ret_dir, int *ret_seal, struct err *e)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "%lld/diff", (long long)id);
+	AUTO_FD int dir = openat(s->layers_fd, path,
+				 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM,
+			       "its directory cannot be opened: %s", strerror(errno));
+	snprintf(path, sizeof(path), "%lld/seal", (long long)id);
+	*ret_seal = openat(s->layers_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	*ret_dir = TAKE_FD(dir);
+	return 0;
+}
+
 bool store_layer_has(struct store *s, const struct digest *chain)
 {
 	struct err ignored = ERR_INIT;
 	struct store_layer l;
 
-	return store_layer_get(s, chain, &l, &ignored) == 0;
+	return store_layer_get(s, chain, &l, &ignored) == 0 && !l.broken;
 }
 
 int store_layer_begin(struct store *s, struct store_layer_tmp *ret, struct err *e)
 {
 	struct store_layer_tmp t = STORE_LAYER_TMP_INIT;
-	char diff[64];
+	char diff[64], seal[64];
 
 	store_unique(s, "tmp-", t.name, sizeof(t.name));
+	(void)map_set(s->busy, t.name, s);
 	snprintf(diff, sizeof(diff), "%s/diff", t.name);
+	snprintf(seal, sizeof(seal), "%s/seal", t.name);
 	if (mkdirat(s->layers_fd, t.name, 0711) < 0 || mkdirat(s->layers_fd, diff, 0755) < 0 ||
 	    (t.fd = openat(s->layers_fd, diff, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) <
+		    0 ||
+	    (t.seal_fd = openat(s->layers_fd, seal, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) <
 		    0) {
 		int rc = -errno;
 
@@ -83,14 +133,21 @@ int store_layer_begin(struct store *s, struct store_layer_tmp *ret, struct err *
 	return 0;
 }
 
+static void finished(struct store *s, struct store_layer_tmp *tmp)
+{
+	fd_close(&tmp->fd);
+	fd_close(&tmp->seal_fd);
+	(void)map_del(s->busy, tmp->name);
+	tmp->name[0] = '\0';
+}
+
 void store_layer_abort(struct store *s, struct store_layer_tmp *tmp)
 {
 	struct err ignored = ERR_INIT;
 
-	fd_close(&tmp->fd);
 	if (tmp->name[0])
 		(void)trash_move(s, s->layers_fd, tmp->name, &ignored);
-	tmp->name[0] = '\0';
+	finished(s, tmp);
 }
 
 /* Row first (it gives N), rename, sync, then commit: a crash in between leaves a directory that
@@ -101,10 +158,11 @@ static int insert(struct store *s, const struct store_layer_tmp *tmp, struct sto
 	char dir[32];
 
 	if (db_run(s, NULL, e,
-		   "INSERT INTO layers(chain, diff_id, blob, parent, size, created) VALUES(?, ?, "
-		   "?, ?, ?, ?)",
-		   "sssiii", l->chain.text, l->diff_id.text, l->blob.text, l->parent,
-		   (int64_t)l->size, l->created) < 0)
+		   "INSERT INTO layers(chain, diff_id, blob, parent, size, created, uid_min, "
+		   "uid_max, gid_min, gid_max) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		   "sssiiiiiii", l->chain.text, l->diff_id.text, l->blob.text, l->parent,
+		   (int64_t)l->size, l->created, l->ids.uid_min, l->ids.uid_max, l->ids.gid_min,
+		   l->ids.gid_max) < 0)
 		return -1;
 	l->id = sqlite3_last_insert_rowid(s->db);
 	snprintf(dir, sizeof(dir), "%lld", (long long)l->id);
@@ -123,6 +181,37 @@ static void undo(struct store *s, const struct store_layer_tmp *tmp, const struc
 		(void)renameat(s->layers_fd, dir, s->layers_fd, tmp->name);
 }
 
+/* The damaged directory goes, tmp takes its place. A crash in between leaves a broken row without
+ * directory, as it was. */
+static int replace(struct store *s, struct store_layer_tmp *tmp, struct store_layer *l,
+		   const struct digest *blob, struct err *e)
+{
+	char dir[32];
+
+	snprintf(dir, sizeof(dir), "%lld", (long long)l->id);
+	if (trash_move(s, s->layers_fd, dir, e) < 0)
+		return -1;
+	if (renameat(s->layers_fd, tmp->name, s->layers_fd, dir) < 0 || fsync(s->layers_fd) < 0)
+		return err_sys(e, -errno, "rename layer %s", l->chain.text);
+	if (tx_begin(s, true, e) < 0)
+		return -1;
+	if (db_run(s, NULL, e,
+		   "UPDATE layers SET broken = 0, disk = -1, blob = ?, uid_min = ?, uid_max = ?, "
+		   "gid_min = ?, gid_max = ? WHERE id = ?",
+		   "siiiii", blob && digest_is_set(blob) ? blob->text : l->blob.text,
+		   tmp->ids.uid_min, tmp->ids.uid_max, tmp->ids.gid_min, tmp->ids.gid_max,
+		   l->id) < 0) {
+		tx_rollback(s);
+		return -1;
+	}
+	if (tx_commit(s, e) < 0)
+		return -1;
+	l->ids = tmp->ids;
+	l->broken = false;
+	finished(s, tmp);
+	return 0;
+}
+
 int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struct digest *parent,
 		       const struct digest *diff_id, const struct digest *blob, uint64_t size,
 		       struct store_layer *ret, struct err *e)
@@ -130,8 +219,11 @@ int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struc
 	struct store_layer l = {.diff_id = *diff_id, .size = size, .created = clock_now_ns()}, p;
 	struct err why = ERR_INIT;
 
+	l.ids = tmp->ids;
 	store_chain_id(parent, diff_id, &l.chain);
 	if (store_layer_get(s, &l.chain, ret, &why) == 0) {
+		if (ret->broken)
+			return replace(s, tmp, ret, blob, e);
 		store_layer_abort(s, tmp);
 		return 0;
 	}
@@ -158,8 +250,7 @@ int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struc
 		undo(s, tmp, &l);
 		return -1;
 	}
-	fd_close(&tmp->fd);
-	tmp->name[0] = '\0';
+	finished(s, tmp);
 	*ret = l;
 	return 0;
 }

@@ -51,6 +51,15 @@ static int container_dir(struct store *s, const char *name, struct err *e)
 	return trash_move(s, s->containers_fd, name, e);
 }
 
+int store_volume_adopt(struct store *s, const char *name, struct err *e)
+{
+	return db_run(s, NULL, e,
+		      "INSERT INTO volumes(name, driver, labels, options, created, anonymous) "
+		      "VALUES(?, 'local', '{}', "
+		      "'{}', ?, ?)",
+		      "sii", name, clock_now_ns(), (int64_t)store_is_hex(name, 64, 64));
+}
+
 static int volume_dir(struct store *s, const char *name, struct err *e)
 {
 	struct err bad = ERR_INIT;
@@ -66,11 +75,7 @@ static int volume_dir(struct store *s, const char *name, struct err *e)
 		return 0;
 	}
 	s->repair.volumes_orphan++;
-	return db_run(s, NULL, e,
-		      "INSERT INTO volumes(name, driver, labels, options, created, anonymous) "
-		      "VALUES(?, 'local', '{}', "
-		      "'{}', ?, ?)",
-		      "sii", name, clock_now_ns(), (int64_t)store_is_hex(name, 64, 64));
+	return store_volume_adopt(s, name, e);
 }
 
 static int ingest_file(struct store *s, const char *name, struct err *e)
@@ -113,24 +118,10 @@ static int each(struct store *s, int dir_fd,
 	return rc;
 }
 
-static int drop_layer(struct store *s, int64_t id, struct err *e)
-{
-	int n = 0;
-
-	if (db_run(s, &n, e,
-		   "DELETE FROM images WHERE id IN (SELECT image FROM image_layers WHERE layer = "
-		   "?)",
-		   "i", id) < 0)
-		return -1;
-	s->repair.images_lost += (unsigned)n;
-	s->repair.layers_lost++;
-	return db_run(s, NULL, e, "DELETE FROM layers WHERE id = ?", "i", id);
-}
-
-/* Rows whose directory is gone; then what hangs on a layer that is gone. */
+/* Rows whose directory is gone: kept and marked, so that fsck or another pull makes them again. */
 static int lost_layers(struct store *s, struct err *e)
 {
-	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, "SELECT id FROM layers", "");
+	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, "SELECT id FROM layers WHERE broken = 0", "");
 	struct id_list lost = {NULL, 0, 0};
 	int rc = st ? 0 : -1;
 
@@ -145,30 +136,10 @@ static int lost_layers(struct store *s, struct err *e)
 		rc = 0;
 	}
 	for (size_t i = 0; rc == 0 && i < lost.n; i++)
-		rc = drop_layer(s, lost.v[i], e);
-	bool any = lost.n > 0;
+		rc = db_run(s, NULL, e, "UPDATE layers SET broken = 1 WHERE id = ?", "i",
+			    lost.v[i]);
+	s->repair.layers_lost += (unsigned)lost.n;
 	free(lost.v);
-	while (rc == 0 && any) { /* children of lost layers, one generation a round */
-		int n = 0;
-
-		rc = db_run(s, &n, e,
-			    "DELETE FROM layers WHERE parent != 0 AND parent NOT IN (SELECT id "
-			    "FROM layers)",
-			    "");
-		s->repair.layers_lost += (unsigned)n;
-		any = n > 0;
-	}
-	if (rc == 0)
-		rc = db_run(s, NULL, e,
-			    "DELETE FROM refs WHERE image NOT IN (SELECT id FROM images)", "");
-	if (rc == 0)
-		rc = db_run(s, NULL, e,
-			    "DELETE FROM image_layers WHERE image NOT IN (SELECT id FROM images)",
-			    "");
-	if (rc == 0)
-		rc = db_run(s, NULL, e,
-			    "DELETE FROM image_blobs WHERE image NOT IN (SELECT id FROM images)",
-			    "");
 	return rc;
 }
 

@@ -27,6 +27,7 @@ struct store {
 	void *on_trash_ud;
 	int data_fd, layers_fd, containers_fd, volumes_fd, blobs_fd, ingest_fd, trash_fd, lock_fd;
 	struct map *ingests; /* digests being downloaded by this process */
+	struct map *busy;    /* names of layers being unpacked, prefixes of staged files */
 	struct list leases;
 	struct store_repair repair;
 	bool reserve;	 /* DATA/reserve exists: space for the commits that free space */
@@ -73,6 +74,8 @@ bool store_is_hex(const char *s, size_t min, size_t max);
 
 /* ---- repair.c ---- */
 int store_repair_all(struct store *s, struct err *e);
+/* A row for a volume's folder that has none. */
+int store_volume_adopt(struct store *s, const char *name, struct err *e);
 
 /* ---- gc.c ---- */
 /* Layers nothing needs, only those of `only` (ids, NULL: any): rows deleted inside the caller's

@@ -127,6 +127,7 @@ int store_open(const char *data_dir, const char *run_dir, struct store **ret, st
 	s->data_fd = s->layers_fd = s->containers_fd = s->volumes_fd = FD_NONE;
 	s->blobs_fd = s->ingest_fd = s->trash_fd = s->lock_fd = FD_NONE;
 	s->ingests = map_new();
+	s->busy = map_new();
 	list_init(&s->leases);
 	rc = fs_mkdirs(data_dir, 0711);
 	if (rc >= 0)
@@ -161,6 +162,7 @@ void store_close(struct store *s)
 	fd_close(&s->trash_fd);
 	fd_close(&s->lock_fd);
 	map_free(s->ingests);
+	map_free(s->busy);
 	free(s->data);
 	free(s->layers);
 	free(s->containers);

@@ -34,9 +34,8 @@ struct store;
 
 /* What the last store_open() had to repair. */
 struct store_repair {
-	unsigned layers_orphan; /* directories without row, moved to the trash */
-	unsigned layers_lost; /* rows whose directory is gone; images using them were dropped too */
-	unsigned images_lost;
+	unsigned layers_orphan;	    /* directories without row, moved to the trash */
+	unsigned layers_lost;	    /* rows whose directory is gone: marked broken */
 	unsigned containers_orphan; /* directories without row */
 	unsigned containers_half;   /* rows without directory: removed */
 	unsigned volumes_orphan;    /* directories without row: adopted as volumes, never deleted */
@@ -109,6 +108,13 @@ void store_stage_drop(struct store *s, const char *prefix);
 
 /* ---- layers: data/layers/N/diff, overlayfs lower directories; keyed by chain id ---- */
 
+/* Range of the owners in a layer or an image. -1 each: unknown; -2 each: no entries. */
+struct store_ids {
+	int64_t uid_min, uid_max, gid_min, gid_max;
+};
+#define STORE_IDS_NONE	((struct store_ids){-1, -1, -1, -1})
+#define STORE_IDS_EMPTY ((struct store_ids){-2, -2, -2, -2})
+
 struct store_layer {
 	int64_t id;	/* N */
 	int64_t parent; /* its N, 0: none */
@@ -117,6 +123,8 @@ struct store_layer {
 	struct digest blob;    /* compressed blob it came from; unset when unknown */
 	uint64_t size;	       /* bytes of file content (contentSize of the unpacker) */
 	int64_t created;       /* ns */
+	struct store_ids ids;
+	bool broken; /* its directory is damaged or gone: another pull or fsck makes it again */
 };
 
 /* chain id of diff_id on top of parent (NULL or unset: base layer). Any thread. */
@@ -124,20 +132,30 @@ void store_chain_id(const struct digest *parent, const struct digest *diff_id, s
 
 int store_layer_get(struct store *s, const struct digest *chain, struct store_layer *ret,
 		    struct err *e);
+/* Known and not broken. */
 bool store_layer_has(struct store *s, const struct digest *chain);
+
+typedef int (*store_layer_fn)(const struct store_layer *l, void *ud); /* non-zero stops */
+int store_layer_each(struct store *s, store_layer_fn fn, void *ud, struct err *e); /* by N */
+int store_layer_mark(struct store *s, const struct digest *chain, bool broken, struct err *e);
+/* Its directory and its seal (FD_NONE or negative: it has none), owned by the caller. */
+int store_layer_open(struct store *s, int64_t id, int *ret_dir, int *ret_seal, struct err *e);
 
 struct store_layer_tmp {
 	char name[48]; /* "tmp-..." in data/layers */
 	int fd;	       /* of its diff directory, O_RDONLY|O_DIRECTORY; owned by this struct */
+	int seal_fd;   /* empty file for the unpacker's seal; owned too */
+	struct store_ids ids; /* filled by the caller before the commit */
 };
-#define STORE_LAYER_TMP_INIT ((struct store_layer_tmp){.fd = FD_NONE})
+#define STORE_LAYER_TMP_INIT                                                                       \
+	((struct store_layer_tmp){.fd = FD_NONE, .seal_fd = FD_NONE, .ids = STORE_IDS_NONE})
 /* A new empty directory (root:root 0755) to unpack into. */
 int store_layer_begin(struct store *s, struct store_layer_tmp *ret, struct err *e);
 /*
  * The directory becomes the layer `chain`. parent: its chain id, NULL or unset for a base layer;
  * must exist. blob may be NULL. If the chain is already there (another pull won), tmp is dropped
- * and the existing layer returned: success. tmp is finished either way only on success; call
- * store_layer_abort() on failure.
+ * and the existing layer returned: success. A broken one is replaced by tmp instead. tmp is
+ * finished either way only on success; call store_layer_abort() on failure.
  */
 int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struct digest *parent,
 		       const struct digest *diff_id, const struct digest *blob, uint64_t size,
@@ -181,6 +199,9 @@ int store_image_get(struct store *s, const struct digest *id, struct store_image
  */
 int store_image_resolve(struct store *s, const char *canonical, const char *text,
 			struct digest *ret_id, struct err *e);
+/* Owners over all its layers, known before anything is mounted; *ret_broken: a layer is damaged. */
+int store_image_ids(struct store *s, const struct digest *id, struct store_ids *ret,
+		    bool *ret_broken, struct err *e);
 typedef int (*store_image_fn)(const struct store_image *img, void *ud); /* non-zero stops */
 /* All images, newest first. The pointer lives during the call. */
 int store_image_each(struct store *s, store_image_fn fn, void *ud, struct err *e);

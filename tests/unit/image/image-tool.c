@@ -163,7 +163,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	const struct store_repair *rep = store_repair_report(st);
-	printf("repair: %u %u %u %u %u\n", rep->layers_orphan, rep->layers_lost, rep->images_lost,
+	printf("repair: %u %u %u %u %u\n", rep->layers_orphan, rep->layers_lost, 0U,
 	       rep->ingest_stale, rep->blobs_lost);
 	uv_loop_t *loop = uv_default_loop();
 	struct image_service_config c = {.loop = loop, .store = st, .program_dir = argv[2]};
