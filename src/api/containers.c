@@ -280,6 +280,47 @@ static void prune(struct api_request *r)
 	api_settle(r, engine_container_prune(r->engine, &filters, api_done_json, r, &e), &e);
 }
 
+static void committed(void *ud, const char *json, const struct err *e)
+{
+	struct api_request *r = ud;
+
+	if (e)
+		api_reply_error(r, e);
+	else
+		api_reply(r, 201, "application/json", json, strlen(json));
+	api_drop(r);
+}
+
+static void commit(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+	struct json *body;
+	struct container_config config;
+	const char *pause = api_query(r, "pause"), *ref = api_query(r, "container");
+	struct strs changes = api_query_all(r, "changes");
+	struct engine_commit o = {.repo = api_query(r, "repo"),
+				  .tag = api_query(r, "tag"),
+				  .comment = api_query(r, "comment"),
+				  .author = api_query(r, "author"),
+				  .changes = &changes,
+				  .pause = !pause || !*pause || api_query_bool(r, "pause")};
+	struct container *c = engine_container_get(r->engine, ref ? ref : "", &e);
+
+	if (!c || api_body_json(r, true, &body, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	if (json_kind_of(body) == JSON_OBJECT && json_len(body)) {
+		if (json_decode(body, &container_config_schema, &config, r->arena, &e) < 0) {
+			api_reply_error(r, &e);
+			return;
+		}
+		o.config = &config;
+	}
+	api_hold(r);
+	api_settle(r, engine_container_commit(r->engine, c, &o, committed, r, &e), &e);
+}
+
 const struct api_route api_routes_containers[] = {
 	{"POST", "/containers/create", create, API_BODY_JSON},
 	{"GET", "/containers/json", list, API_BODY_JSON},
@@ -297,5 +338,6 @@ const struct api_route api_routes_containers[] = {
 	{"GET", "/containers/{id}/top", top, API_BODY_JSON},
 	{"GET", "/containers/{id}/changes", changes, API_BODY_JSON},
 	{"DELETE", "/containers/{id}", remove_container, API_BODY_JSON},
+	{"POST", "/commit", commit, API_BODY_JSON},
 	{0},
 };

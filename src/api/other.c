@@ -55,11 +55,6 @@ static void session(struct api_request *r)
 	api_unsupported(r, "a build session");
 }
 
-static void commit(struct api_request *r)
-{
-	api_unsupported(r, "commit");
-}
-
 static void checkpoint(struct api_request *r)
 {
 	api_unsupported(r, "checkpoint");
@@ -76,7 +71,6 @@ const struct api_route api_routes_other[] = {
 	{"POST", "/build/cancel", build, API_BODY_JSON},
 	{"POST", "/session", session, API_BODY_JSON},
 	{"POST", "/grpc", session, API_BODY_JSON},
-	{"POST", "/commit", commit, API_BODY_JSON},
 	{"GET", "/containers/{id}/checkpoints", checkpoint, API_BODY_JSON},
 	{"POST", "/containers/{id}/checkpoints", checkpoint, API_BODY_JSON},
 	{"DELETE", "/containers/{id}/checkpoints/{name}", checkpoint, API_BODY_JSON},

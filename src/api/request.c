@@ -317,6 +317,17 @@ const char *api_query(const struct api_request *r, const char *key)
 	return api_target_query(&r->target, key);
 }
 
+struct strs api_query_all(const struct api_request *r, const char *key)
+{
+	struct strs all = {.v = arena_alloc(r->arena, (r->target.nquery + 1) * sizeof(*all.v))};
+
+	for (size_t i = 0; i < r->target.nquery; i++)
+		if (strcmp(r->target.query[i].k, key) == 0)
+			all.v[all.n++] = r->target.query[i].v;
+	all.set = all.n > 0;
+	return all;
+}
+
 bool api_query_bool(const struct api_request *r, const char *key)
 {
 	return api_bool_parse(api_query(r, key));

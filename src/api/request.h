@@ -61,7 +61,8 @@ void api_drop(struct api_request *r);
 bool api_is_gone(const struct api_request *r);
 
 /* ---- questions ---- */
-const char *api_query(const struct api_request *r, const char *key); /* NULL when absent */
+const char *api_query(const struct api_request *r, const char *key);	 /* NULL when absent */
+struct strs api_query_all(const struct api_request *r, const char *key); /* of the request */
 bool api_query_bool(const struct api_request *r, const char *key);
 /* Absent or empty gives fallback; ERR_INVALID when it is no number. */
 int api_query_i64(const struct api_request *r, const char *key, int64_t fallback, int64_t *ret,

@@ -27,7 +27,7 @@ static struct transfer *transfer_new(struct api_request *r, struct image_job_eve
 	return t;
 }
 
-/* ---- pull ---- */
+/* ---- pull, import ---- */
 
 static bool has_tag(const char *ref)
 {
@@ -36,14 +36,33 @@ static bool has_tag(const char *ref)
 	return strchr(slash ? slash : ref, ':') || strchr(ref, '@');
 }
 
-static void import(struct api_request *r)
+static void import(struct api_request *r, const char *src)
 {
-	const char *src = api_query(r, "fromSrc");
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	const char *message = api_query(r, "message");
+	struct strs changes = api_query_all(r, "changes");
+	int64_t created;
+	struct image_make o = {.upper_fd = FD_NONE,
+			       .fd = FD_NONE,
+			       .platform = api_query(r, "platform"),
+			       .ref = api_query(r, "repo"),
+			       .tag = api_query(r, "tag"),
+			       .changes = &changes};
 
+	/* Our own: when the image says it was made, in seconds (reproducible images). */
+	if (api_query_i64(r, "created", 0, &created, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	o.created_ns = created * 1000000000;
+	o.comment = message && *message ? message : arena_printf(r->arena, "Imported from %s", src);
 	if (strcmp(src, "-") != 0)
-		api_unsupported(r, "import from a URL");
+		o.url = src;
 	else
-		api_unsupported(r, "import");
+		o.fd = TAKE_FD(r->body_fd);
+	struct transfer *t = transfer_new(r, &ev);
+	api_settle(r, image_make(engine_images(r->engine), &o, &ev, &t->j.job, &e), &e);
 }
 
 static void pull(struct api_request *r)
@@ -55,7 +74,7 @@ static void pull(struct api_request *r)
 			       .auth = api_header(r, "X-Registry-Auth")};
 
 	if (api_query(r, "fromSrc") && *api_query(r, "fromSrc")) {
-		import(r);
+		import(r, api_query(r, "fromSrc"));
 		return;
 	}
 	if (!from || !*from) {
@@ -169,16 +188,12 @@ static void save_one(struct api_request *r)
 
 static void save_many(struct api_request *r)
 {
-	const char **refs = arena_alloc(r->arena, (r->target.nquery + 1) * sizeof *refs);
-	size_t n = 0;
+	struct strs names = api_query_all(r, "names");
 
-	for (size_t i = 0; i < r->target.nquery; i++)
-		if (strcmp(r->target.query[i].k, "names") == 0)
-			refs[n++] = r->target.query[i].v;
-	if (n == 0)
+	if (names.n == 0)
 		api_reply_message(r, 400, "no images to save");
 	else
-		save_refs(r, refs, n);
+		save_refs(r, names.v, names.n);
 }
 
 const struct api_route api_routes_transfer[] = {

@@ -211,35 +211,6 @@ int cmd_diff(struct cli *c, struct opts *o)
 	return 0;
 }
 
-int cmd_commit(struct cli *c, struct opts *o)
-{
-	AUTO_BUF struct buf path = BUF_INIT(1U << 16);
-	AUTO(json) struct json *answer = NULL;
-	struct err e = ERR_INIT;
-	const struct optval *changes = opts_get(o, "change");
-
-	buf_adds(&path, "/commit");
-	url_query(&path, "container", o->argv[0]);
-	if (o->argc > 1) {
-		const char *slash = strrchr(o->argv[1], '/');
-		char *colon = strchr(slash ? slash : o->argv[1], ':');
-		if (colon)
-			*colon = 0;
-		url_query(&path, "repo", o->argv[1]);
-		url_query(&path, "tag", colon ? colon + 1 : "latest");
-	}
-	url_query(&path, "comment", opts_str(o, "message"));
-	url_query(&path, "author", opts_str(o, "author"));
-	for (size_t i = 0; i < changes->n; i++)
-		url_query(&path, "changes", changes->v[i]);
-	if (!opts_bool(o, "pause"))
-		url_query(&path, "pause", "0");
-	if (client_json(c, "POST", path.p, "{}", &answer, &e) < 0)
-		return cli_fail(c, &e);
-	printf("%s\n", json_str(json_get(answer, "Id")));
-	return 0;
-}
-
 static void print_port(const char *key, struct json *value, void *ud)
 {
 	const char *only = ud;

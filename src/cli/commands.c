@@ -99,6 +99,12 @@ static const struct opt commit_options[] = {
 	{'p', "pause", B, NULL, "Pause the container meanwhile", "true", 0},
 	OPT_END,
 };
+static const struct opt import_options[] = {
+	{'c', "change", L, NULL, "Apply a Dockerfile instruction", NULL, 0},
+	{'m', "message", S, NULL, "Message of the image's history", NULL, 0},
+	{0, "platform", S, NULL, "Platform of the image", NULL, 0},
+	OPT_END,
+};
 static const struct opt cp_options[] = {
 	{'a', "archive", B, NULL, "Keep owners", NULL, 0},
 	{'L', "follow-link", B, NULL, "Follow a symbolic link at the source", NULL, 0},
@@ -326,6 +332,8 @@ const struct command cli_commands[] = {
 	 output_options, 1, 1, true, G, cmd_export},
 	{"history", "image", "history", NULL, "IMAGE", "Show how an image was made",
 	 history_options, 1, 1, true, G, cmd_history},
+	{"import", "image", "import", NULL, "file|URL|- [REPOSITORY[:TAG]]",
+	 "Make an image of a tar archive", import_options, 1, 2, true, G, cmd_import},
 	{"inspect", NULL, NULL, NULL, "NAME|ID [NAME|ID...]", "Show everything about objects",
 	 inspect_options, 1, -1, true, G, cmd_inspect},
 	{NULL, C, "inspect", NULL, IDS, "Show everything about containers",

@@ -23,6 +23,12 @@ COMMAND(logout);
 int upload(struct conn *k, int fd, struct err *e);
 int download(struct cli *c, const char *path, const char *output, struct err *e);
 int load_dir(struct conn *k, const char *path, struct err *e);
+/*
+ * POST an import and show its progress. send streams the tar as chunks with its end (NULL: no
+ * body); -1 with ERR_CANCELLED cuts the connection, so that the engine drops the half image.
+ */
+int import_stream(struct cli *c, const char *path,
+		  int (*send)(struct conn *k, void *ud, struct err *e), void *ud, struct err *e);
 struct list_out;
 int image_rows(struct list_out *l, const struct json *image, bool digests, bool no_trunc,
 	       struct err *e);
@@ -41,6 +47,7 @@ COMMAND(wait);
 COMMAND(update);
 COMMAND(diff);
 COMMAND(commit);
+COMMAND(import);
 COMMAND(port);
 COMMAND(export);
 COMMAND(top);

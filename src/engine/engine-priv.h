@@ -15,6 +15,7 @@
 #include "image/image.h"
 #include "runtime/runtime.h"
 #include "spec/oci-config.h"
+#include "spec/signals.h"
 #include "store/store.h"
 #include "sys/spawn.h"
 #include "wire/shim-proto.h"
@@ -176,10 +177,6 @@ struct engine {
 bool name_is_valid(const char *name);
 void name_random(char *ret, size_t n);
 void id_random(char ret[static ENGINE_ID_MAX]);
-
-/* ---- signals.c ---- */
-/* "TERM", "SIGTERM", "15"; -EINVAL. */
-int signal_parse(const char *text);
 
 /* ---- settings.c ---- */
 struct image_settings settings_for_images(const struct config *c); /* borrows from c */

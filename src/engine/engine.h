@@ -270,6 +270,16 @@ int engine_image_tag(struct engine *g, const char *ref, const char *repo, const 
 		     struct err *e);
 int engine_image_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
 
+struct engine_commit {
+	const char *repo, *tag, *comment, *author; /* NULL or "": none */
+	const struct container_config *config;	   /* instead of the container's; NULL */
+	const struct strs *changes;		   /* Dockerfile instructions */
+	bool pause;				   /* while its files are read */
+};
+/* cb gets {"Id":"sha256:..."}. */
+int engine_container_commit(struct engine *g, struct container *c, const struct engine_commit *o,
+			    engine_json_fn cb, void *ud, struct err *e);
+
 /* ---- system ---- */
 
 int engine_info(struct engine *g, struct buf *out, struct err *e);

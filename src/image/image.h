@@ -53,7 +53,7 @@ void image_service_configure(struct image_service *s, const struct image_setting
 void image_service_free(struct image_service *s);
 
 /* Told after the fact: action "pull" (id: familiar ref), "tag", "untag", "delete", "load", "save",
- * "push". name may be "". */
+ * "push", "import". name may be "". */
 typedef void (*image_event_fn)(void *ud, const char *action, const char *id, const char *name);
 void image_service_on_event(struct image_service *s, image_event_fn fn, void *ud);
 
@@ -113,6 +113,29 @@ struct image_save {
 };
 int image_save(struct image_service *s, const struct image_save *o,
 	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
+struct container_config;
+/*
+ * A new image. import: a tar (plain, gzip, zstd, xz, bzip2) becomes its only layer. commit: the
+ * changes in an overlayfs upper directory become one more layer on `parent`.
+ */
+struct image_make {
+	const struct digest *parent; /* commit; NULL: import */
+	int upper_fd;		     /* commit: taken, also on failure */
+	int fd;			     /* import: the tar, taken, also on failure; FD_NONE with url */
+	const char *url;	     /* import: http or https; NULL */
+	const char *platform;	     /* import: NULL or "": the host's */
+	const char *ref, *tag;	     /* name; NULL or "": none. tag NULL or "": of ref, or latest */
+	const struct container_config *config; /* NULL: empty */
+	const struct strs *changes;	       /* Dockerfile instructions on config; NULL */
+	const char *author, *comment, *created_by;
+	const char *container; /* commit: its id */
+	int64_t created_ns;    /* 0: now */
+};
+int image_make(struct image_service *s, const struct image_make *o,
+	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
+/* The name that image_make() would give; ERR_INVALID on a bad one. */
+int image_make_ref(const char *repo, const char *tag, struct image_ref *ret, struct err *e);
 
 struct image_login {
 	const char *server; /* "host:port", URL, or NULL for Docker Hub */

@@ -25,7 +25,7 @@ struct args {
 	int target_fd, ingest_fd, dir_fd, out_fd, seal_fd;
 	struct digest diff_id;
 	const char *prefix, *path, *name;
-	bool plain, user_xattr, layer, no_confine, quick;
+	bool plain, user_xattr, layer, no_confine, quick, decode;
 };
 
 enum {
@@ -51,7 +51,8 @@ enum {
 	OPT_NAME,
 	OPT_LAYER,
 	OPT_SEAL,
-	OPT_QUICK
+	OPT_QUICK,
+	OPT_DECODE
 };
 
 static const struct option options[] = {
@@ -78,6 +79,7 @@ static const struct option options[] = {
 	{"layer", no_argument, NULL, OPT_LAYER},
 	{"seal-fd", required_argument, NULL, OPT_SEAL},
 	{"quick", no_argument, NULL, OPT_QUICK},
+	{"decode", no_argument, NULL, OPT_DECODE},
 	{NULL, 0, NULL, 0},
 };
 
@@ -150,6 +152,9 @@ static int one_option(struct args *a, int opt, const char *v)
 	case OPT_QUICK:
 		a->quick = true;
 		return 0;
+	case OPT_DECODE:
+		a->decode = true;
+		return 0;
 	default:
 		return -1;
 	}
@@ -198,9 +203,13 @@ static int apply(const struct args *a, struct unpack_result *res, struct err *e)
 	struct buf b = BUF_INIT(4096);
 	struct jw w = JW_INIT(&b);
 
+	struct decode *d = NULL;
+
 	if (!a->no_confine && unpack_confine(a->target_fd, true, !a->user_xattr, e) < 0)
 		return err_wrap(e, "confine the unpacker");
-	if (unpack_apply(&o, res, e) < 0)
+	if (a->decode && decode_start(&o.in, &d, e) < 0)
+		return -1;
+	if (decode_verdict(d, unpack_apply(&o, res, e), e) < 0)
 		return -1;
 	jw_obj(&w);
 	jw_kv_str(&w, "digest", res->digest.text);
@@ -293,13 +302,14 @@ static int archive(const struct args *a, struct unpack_result *res, struct err *
 		.in = a->in, .ingest_fd = a->ingest_fd, .prefix = a->prefix, .fn = print_member};
 	struct buf b = BUF_INIT(4096);
 	struct jw w = JW_INIT(&b);
+	struct decode *d = NULL;
 
 	if (a->ingest_fd < 0 || !a->prefix)
 		return err_set(e, ERR_INVALID, "archive needs --ingest-fd and --prefix");
 	o.in.sync = true;
 	if (!a->no_confine && unpack_confine(a->ingest_fd, true, false, e) < 0)
 		return err_wrap(e, "confine the unpacker");
-	if (unpack_stage(&o, res, e) < 0)
+	if (decode_start(&o.in, &d, e) < 0 || decode_verdict(d, unpack_stage(&o, res, e), e) < 0)
 		return -1;
 	jw_obj(&w);
 	jw_kv_bool(&w, "done", true);

@@ -26,13 +26,14 @@
  *     --seal-fd N         an empty file: gets the layer's seal, for `check`
  *     --sync              fsync the blob and syncfs the target before the result
  *     --progress
+ *     --decode            xz and bzip2 too: sizes and digests are then those of the decoded bytes
  *     --no-confine        tests only: skip the sandbox
  *   {"digest":"sha256:..","size":N,"diffId":"sha256:..","diffSize":N,"contentSize":N,"entries":N}
  *     and uidMin, uidMax, gidMin, gidMax, unless the layer is empty
  *     size: compressed bytes; diffSize: bytes of the tar; contentSize: sum of the regular files
  *   Without --target-fd nothing is unpacked: the input is hashed and written to --blob-fd.
  *
- * archive: stage the members of a docker-archive or oci-archive (plain, gzip, zstd) as files.
+ * archive: stage the members of a docker-archive or oci-archive (plain, gzip, zstd, xz, bzip2).
  *   coracle-unpack archive --ingest-fd N --prefix P [--max-entries N] [--max-size BYTES]
  *     one line per member, in archive order:
  *     {"name":"blobs/sha256/..","file":"P.17","size":N,"digest":"sha256:.."}

@@ -87,6 +87,15 @@ struct unpack_stage {
 };
 int unpack_stage(const struct unpack_stage *o, struct unpack_result *ret, struct err *e);
 
+/*
+ * xz and bzip2: when the input is one of them, a thread decodes it and in->fd becomes a pipe with
+ * the plain bytes; else *ret is NULL. After the work decode_verdict() gives the decoder's error the
+ * right of way over what its cut output led to. The thread ends with the process.
+ */
+struct decode;
+int decode_start(struct unpack_input *in, struct decode **ret, struct err *e);
+int decode_verdict(const struct decode *d, int rc, struct err *e);
+
 /* docker save: members as JSON lines from list_fd, files below dir_fd, tar to out_fd. */
 int unpack_tar(int list_fd, int dir_fd, int out_fd, struct unpack_result *ret, struct err *e);
 

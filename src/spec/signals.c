@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signal names as users write them. */
-#include "base/buf.h"
+#include "spec/signals.h"
+
+#include "base/attr.h"
 #include "base/num.h"
-#include "engine/engine-priv.h"
 
 #include <signal.h>
 #include <string.h>
