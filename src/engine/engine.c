@@ -365,6 +365,8 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 {
 	struct engine *g = NEW(struct engine);
 	struct image_service_config ic = {.loop = loop};
+	const char *home = secure_getenv("CORACLE_HOME");
+	AUTO_FREE char *policy = home && *home ? xasprintf("%s/etc/policy.json", home) : NULL;
 
 	g->loop = loop;
 	g->data_dir = xstrdup(o->data_dir);
@@ -390,6 +392,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	ic.store = g->store;
 	ic.program_dir = g->program_dir;
 	ic.settings = settings_for_images(g->config);
+	ic.policy = policy;
 	if (image_service_new(&ic, &g->images, e) < 0)
 		goto fail;
 	image_service_on_event(g->images, image_event, g);

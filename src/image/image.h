@@ -38,6 +38,7 @@ struct image_service_config {
 	struct uv_loop_s *loop;
 	struct store *store;
 	const char *program_dir; /* where coracle-unpack is */
+	const char *policy;	 /* signature policy before the ones in /etc; NULL */
 	struct image_settings settings;
 	/* Folders with registries.conf[.d] and with HOST/hosts.toml, in order
 	 * (docs/registries.md). NULL: $CORACLE_HOME/etc and its certs.d; without CORACLE_HOME

@@ -7,6 +7,7 @@
 #include "image/load-priv.h"
 #include "image/platform.h"
 #include "image/remote.h"
+#include "image/verify-priv.h"
 
 #include "base/mem.h"
 
@@ -24,6 +25,7 @@ struct pull {
 	bool platform_given, all_tags;
 	struct registry *registry;
 	struct registry_call *call;
+	struct verify *verify;
 	struct service_soon *soon;
 	struct store_lease *lease;
 	struct arena *arena; /* of this image */
@@ -41,9 +43,11 @@ static void pull_image(struct pull *p);
 
 static void drop_image(struct pull *p)
 {
+	verify_free(p->verify);
 	layers_free(p->layers);
 	free(p->config_text);
 	arena_free(p->arena);
+	p->verify = NULL;
 	p->layers = NULL;
 	p->config_text = NULL;
 	p->arena = NULL;
@@ -260,6 +264,38 @@ static void config_get(struct pull *p)
 
 /* ---- manifest ---- */
 
+/* ---- policy ---- */
+
+static void verify_done(void *ud, const struct err *e)
+{
+	struct pull *p = ud;
+	struct err err = e ? *e : ERR_INIT;
+
+	p->verify = NULL;
+	if (e)
+		job_end(&p->job, NULL, &err);
+	else
+		config_get(p);
+}
+
+/* Nothing but manifests is fetched of an image that the policy refuses. */
+static int check_policy(struct pull *p, struct err *e)
+{
+	struct verify_want w = {.service = p->job.service,
+				.registry = p->registry,
+				.ref = &p->ref,
+				.top = &p->top,
+				.manifest = &p->manifest_digest,
+				.done = verify_done,
+				.ud = p};
+
+	if (verify_start(&w, &p->verify, e) < 0)
+		return -1;
+	if (!p->verify)
+		config_get(p);
+	return 0;
+}
+
 static void manifest_get(struct pull *p, const char *which);
 
 static int choose_from_index(struct pull *p, const struct buf *body, struct err *e)
@@ -324,8 +360,7 @@ static int use_manifest(struct pull *p, const struct http_response *resp, const 
 	store_lease_blob(p->lease, &got);
 	if (store_blob_put(p->job.service->store, buf_text(body), body->n, &got, e) < 0)
 		return -1;
-	config_get(p);
-	return 0;
+	return check_policy(p, e);
 }
 
 static void manifest_done(void *ud, const struct http_response *resp, const struct buf *body,

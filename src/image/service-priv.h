@@ -17,6 +17,7 @@ struct image_service {
 	char *unpack; /* path of coracle-unpack */
 	struct strs config_dirs, cert_dirs;
 	struct arena *arena;
+	char *policy;
 	struct image_settings settings; /* memory of settings_arena; no 0, no NULL lists */
 	struct arena *settings_arena;
 	unsigned stall_s;

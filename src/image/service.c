@@ -96,6 +96,7 @@ int image_service_new(const struct image_service_config *c, struct image_service
 	s->unpack = xasprintf("%s/%s", c->program_dir, UNPACK_PROGRAM);
 	find_folders(s, c);
 	s->stall_s = c->stall_s ? c->stall_s : STALL_SECONDS;
+	s->policy = xstrdup(c->policy);
 	s->http = http_new(c->loop);
 	image_service_configure(s, &c->settings);
 	list_init(&s->jobs);
@@ -138,6 +139,7 @@ void image_service_free(struct image_service *s)
 	arena_free(s->arena);
 	arena_free(s->settings_arena);
 	free(s->unpack);
+	free(s->policy);
 	free(s);
 }
 

@@ -13,6 +13,7 @@ import re
 import subprocess
 import tarfile
 import threading
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 OCI = 'application/vnd.oci.image.'
@@ -189,6 +190,8 @@ class Registry:
         self.lies = {}
         self.slow = {}
         self.log = []
+        self.referrers = {}
+        self.page = 0  # entries in an answer of the referrers API; 0: a registry without it
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -207,6 +210,9 @@ class Registry:
                 outer.log.append((self.command, self.path, self.headers.get('Range')))
                 if self.path == '/v2/':
                     return self.reply(200, b'{}', 'application/json', body)
+                found = re.fullmatch(r'/v2/(.+)/referrers/([^/?]+)(?:\?(.*))?', self.path)
+                if found and outer.page:
+                    return self.referrers(body, *found.groups())
                 found = re.fullmatch(r'/v2/(.+)/(manifests|blobs)/([^/]+)', self.path)
                 if not found:
                     return self.reply(404, b'{}', 'application/json', body)
@@ -233,6 +239,19 @@ class Registry:
                     return self.reply(206, data[start:], 'application/octet-stream', body,
                                       {'Content-Range': 'bytes %d-%d/%d' % (start, len(data) - 1, len(data))}, ref)
                 return self.reply(200, data, 'application/octet-stream', body, {}, ref)
+
+            def referrers(self, body, repo, digest, query):
+                """Pages of `page` entries; a type asked for is filtered, as the specification allows."""
+                asked = urllib.parse.parse_qs(query or '')
+                kind = asked.get('artifactType', [None])[0]
+                found = [d for d in outer.referrers.get(digest, []) if kind in (None, d['artifactType'])]
+                at = int(asked.get('at', ['0'])[0])
+                headers = {'OCI-Filters-Applied': 'artifactType'} if kind else {}
+                if at + outer.page < len(found):
+                    more = {'at': at + outer.page} | ({'artifactType': kind} if kind else {})
+                    headers['Link'] = '</v2/%s/referrers/%s?%s>; rel="next"' % (repo, digest, urllib.parse.urlencode(more))
+                index = {'schemaVersion': 2, 'mediaType': OCI + 'index.v1+json', 'manifests': found[at:at + outer.page]}
+                self.reply(200, json.dumps(index).encode(), OCI + 'index.v1+json', body, headers)
 
             def reply(self, status, data, kind, body, headers=None, ref=None):
                 self.send_response(status)
@@ -262,6 +281,17 @@ class Registry:
         repo, tag = name.split(':')
         self.blobs.update(image.blobs)
         self.repos[(repo, tag)] = (image.manifest_bytes, image.manifest['mediaType'])
+
+    def refer(self, subject, kind, data, layer=None):
+        """An artifact of one layer that refers to `subject`, a descriptor."""
+        layer = layer or {'mediaType': 'text/plain', 'digest': sha(data), 'size': len(data)}
+        doc = json.dumps({'schemaVersion': 2, 'mediaType': OCI + 'manifest.v1+json', 'artifactType': kind,
+                          'config': {'mediaType': 'application/vnd.oci.empty.v1+json', 'digest': sha(b'{}'), 'size': 2},
+                          'layers': [layer], 'subject': subject}).encode()
+        self.blobs.update({sha(data): data, sha(b'{}'): b'{}', sha(doc): doc})
+        self.referrers.setdefault(subject['digest'], []).append(
+            {'mediaType': OCI + 'manifest.v1+json', 'digest': sha(doc), 'size': len(doc), 'artifactType': kind,
+             'annotations': {'org.opencontainers.image.created': '2024-01-02T03:04:05Z'}})
 
     def add_index(self, name, images, platforms, schema2=False):
         repo, tag = name.split(':')
