@@ -34,12 +34,43 @@ static void info(struct api_request *r)
 	api_finish_json(r, engine_info(r->engine, &out, &e), &out, &e);
 }
 
+static int df_types(const struct api_request *r, unsigned *ret, struct err *e)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} types[] = {{"container", ENGINE_DF_CONTAINERS},
+		     {"image", ENGINE_DF_IMAGES},
+		     {"volume", ENGINE_DF_VOLUMES},
+		     {"build-cache", ENGINE_DF_BUILD_CACHE}};
+
+	*ret = 0;
+	for (size_t i = 0; i < r->target.nquery; i++) {
+		size_t k = 0;
+
+		if (strcmp(r->target.query[i].k, "type") != 0)
+			continue;
+		while (k < ARRAY_SIZE(types) && strcmp(r->target.query[i].v, types[k].name) != 0)
+			k++;
+		if (k == ARRAY_SIZE(types))
+			return err_set(e, ERR_INVALID, "unknown object type: %s",
+				       r->target.query[i].v);
+		*ret |= types[k].bit;
+	}
+	return 0;
+}
+
 static void disk_usage(struct api_request *r)
 {
-	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
 	struct err e = ERR_INIT;
+	unsigned types;
 
-	api_finish_json(r, engine_disk_usage(r->engine, &out, &e), &out, &e);
+	if (df_types(r, &types, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	api_hold(r);
+	api_settle(r, engine_disk_usage(r->engine, types, api_done_json, r, &e), &e);
 }
 
 /* ---- login ---- */

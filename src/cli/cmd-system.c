@@ -461,6 +461,24 @@ static int df_volume(struct list_out *l, const struct json *j, struct err *e)
 	return list_row(l, buf_text(&row), e);
 }
 
+/* The parts of the data directory; their sum is what du finds there. */
+static void df_parts(const struct json *j)
+{
+	static const char *const parts[] = {"Layers",	"Blobs",     "Containers",
+					    "Volumes",	"Downloads", "Trash",
+					    "Database", "Other",     "Total"};
+	char size[32];
+
+	if (!json_len(j))
+		return;
+	printf("\nData directory usage:\n\nPART         SIZE      BYTES\n");
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		units_decimal(json_double(json_get(j, parts[i])), 4, size, sizeof size);
+		printf("%-12s %-9s %llu\n", parts[i], size,
+		       (unsigned long long)json_u64(json_get(j, parts[i])));
+	}
+}
+
 static int df_verbose(const struct json *j, struct err *e)
 {
 	static const struct format_header images[] = {{"Repository", "REPOSITORY"},
@@ -493,6 +511,7 @@ static int df_verbose(const struct json *j, struct err *e)
 		return -1;
 	printf("\nBuild cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   "
 	       "USAGE     SHARED\n");
+	df_parts(json_get(j, "Coracle"));
 	return 0;
 }
 

@@ -168,6 +168,7 @@ struct engine {
 	uint64_t next_attach;
 	char engine_id[40];
 	bool trash_busy, trash_again;
+	unsigned measuring; /* worker threads that measure the disk */
 	uv_work_t trash_work;
 	uv_timer_t *trash_timer;
 	bool reap_execs;
@@ -342,9 +343,19 @@ void health_write(const struct container *c, struct jw *w); /* State.Health's va
 /* ---- logs.c ---- */
 void logs_container_ended(struct container *c);
 
+/* ---- df.c ---- */
+struct store_measuring;
+/* base with the sizes filled in: of the disk when m is given, else of the content. */
+int engine_image_list_sizes(struct engine *g, const struct image_list *base,
+			    const struct store_measuring *m, struct buf *out, struct err *e);
+/* ---- images.c ---- */
+int64_t engine_image_users(const struct engine *g, const struct digest *id);
+
 /* ---- list.c ---- */
 void container_status_text(const struct container *c, int64_t now, struct buf *out);
 const char *container_status_name(const struct container *c);
-void container_size_write(const struct container *c, struct jw *w); /* SizeRw, SizeRootFs */
+/* m: as measured; NULL: measure now */
+void container_size_write(const struct container *c, const struct store_measuring *m,
+			  struct jw *w); /* SizeRw, SizeRootFs */
 void mounts_write(const struct container *c, struct jw *w);
 void networks_write(const struct container *c, struct jw *w);

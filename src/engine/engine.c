@@ -432,7 +432,7 @@ void engine_close(struct engine *g)
 	 * the store. */
 	image_service_free(g->images);
 	uv_run(g->loop, UV_RUN_NOWAIT);
-	while (g->trash_busy)
+	while (g->trash_busy || g->measuring)
 		uv_run(g->loop, UV_RUN_ONCE);
 	store_close(g->store);
 	map_free(g->by_id);

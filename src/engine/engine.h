@@ -178,7 +178,9 @@ void engine_logs_close(struct engine_logs *l); /* NULL allowed */
 
 /* ---- containers: questions ---- */
 
+struct store_measuring;
 struct engine_list_options {
+	const struct store_measuring *measured; /* sizes from there; NULL: measured now */
 	bool all, size;
 	int64_t limit; /* 0: no limit; n: the n newest, running or not */
 	const struct filters *filters;
@@ -291,4 +293,11 @@ struct image_fsck_result;
 int engine_fsck(struct engine *g, bool repair, bool quick,
 		void (*result)(void *ud, const struct image_fsck_result *r),
 		const struct image_job_events *ev, struct image_job **ret, struct err *e);
-int engine_disk_usage(struct engine *g, struct buf *out, struct err *e); /* GET /system/df */
+enum engine_df {
+	ENGINE_DF_CONTAINERS = 1,
+	ENGINE_DF_IMAGES = 2,
+	ENGINE_DF_VOLUMES = 4,
+	ENGINE_DF_BUILD_CACHE = 8
+};
+/* GET /system/df; types 0: all. The disk is measured on a worker thread. */
+int engine_disk_usage(struct engine *g, unsigned types, engine_json_fn cb, void *ud, struct err *e);

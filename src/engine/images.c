@@ -7,14 +7,18 @@
 
 #include "base/banned.h"
 
-static int64_t count_users(void *ud, const struct digest *id)
+int64_t engine_image_users(const struct engine *g, const struct digest *id)
 {
-	const struct engine *g = ud;
 	int64_t n = 0;
 
 	LIST_FOR_EACH (it, &g->order)
 		n += strcmp(LIST_ENTRY(it, struct container, link)->image_id, id->text) == 0;
 	return n;
+}
+
+static int64_t count_users(void *ud, const struct digest *id)
+{
+	return engine_image_users(ud, id);
 }
 
 static bool find_user(void *ud, const struct digest *id, struct image_user *ret)
@@ -46,6 +50,8 @@ int engine_image_list(struct engine *g, const struct filters *f, bool all, bool 
 			       .users = count_users,
 			       .ud = g};
 
+	if (shared_size)
+		return engine_image_list_sizes(g, &o, NULL, out, e);
 	return image_list_json(g->images, &o, out, e);
 }
 

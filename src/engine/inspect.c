@@ -152,7 +152,7 @@ int engine_container_inspect(struct engine *g, struct container *c, bool size, s
 	jw_key(&w, "GraphDriver");
 	write_graph_driver(c, &w);
 	if (size)
-		container_size_write(c, &w);
+		container_size_write(c, NULL, &w);
 	jw_key(&w, "Mounts");
 	mounts_write(c, &w);
 	jw_key(&w, "Config");

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "store/measure.h"
 #include "sys/fs.h"
 
 #include <stdio.h>
@@ -254,7 +255,7 @@ static int prepare_query(struct query *q, struct err *e)
 	return 0;
 }
 
-void container_size_write(const struct container *c, struct jw *w)
+void container_size_write(const struct container *c, const struct store_measuring *m, struct jw *w)
 {
 	AUTO_FREE char *dir = container_data_path(c, NULL);
 	AUTO_FD int fd = fs_open_dir(dir);
@@ -263,7 +264,9 @@ void container_size_write(const struct container *c, struct jw *w)
 	uint64_t bytes = 0, entries = 0;
 	struct digest id;
 
-	if (fd >= 0)
+	if (m)
+		bytes = store_measure_container(m, c->id);
+	else if (fd >= 0)
 		fs_disk_usage(fd, "upper", &bytes, &entries);
 	if (digest_parse(c->image_id, &id) == 0)
 		store_image_get(c->g->store, &id, &img, &e);
@@ -271,7 +274,8 @@ void container_size_write(const struct container *c, struct jw *w)
 	jw_kv_u64(w, "SizeRootFs", bytes + (img ? img->size : 0));
 }
 
-static void summary(const struct container *c, bool size, int64_t now, struct jw *w)
+static void summary(const struct container *c, const struct engine_list_options *o, int64_t now,
+		    struct jw *w)
 {
 	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
 	AUTO_FREE char *name = xasprintf("/%s", c->name);
@@ -295,8 +299,8 @@ static void summary(const struct container *c, bool size, int64_t now, struct jw
 	jw_key(w, "Ports");
 	jw_arr(w);
 	jw_arr_end(w);
-	if (size)
-		container_size_write(c, w);
+	if (o->size)
+		container_size_write(c, o->measured, w);
 	jw_kv_map(w, "Labels", &c->meta.config.labels);
 	jw_kv_str(w, "State", container_status_name(c));
 	buf_reset(&text);
@@ -344,7 +348,7 @@ int engine_container_list(struct engine *g, const struct engine_list_options *o,
 		}
 		if ((!all && !c->st.running && !c->st.restarting) || !matches(&q, c))
 			continue;
-		summary(c, o->size, now, &w);
+		summary(c, o, now, &w);
 		left--;
 	}
 	jw_arr_end(&w);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /info, /version, /system/df. */
+/* GET /info, /version. */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
 #include "sys/fs.h"
@@ -294,81 +294,6 @@ int engine_version(struct engine *g, struct buf *out, struct err *e)
 	jw_kv_str(&w, "Arch", arch);
 	jw_kv_str(&w, "KernelVersion", u.release);
 	jw_kv_str(&w, "BuildTime", "");
-	jw_obj_end(&w);
-	return 0;
-}
-
-struct df_volumes {
-	struct engine *g;
-	struct jw *w;
-	int dir;
-};
-
-static int df_volume(const struct store_volume *v, void *ud)
-{
-	const struct df_volumes *d = ud;
-	uint64_t bytes = 0, entries = 0;
-	int64_t users = 0;
-	char when[CLOCK_TEXT_MAX];
-
-	if (d->dir >= 0)
-		fs_disk_usage(d->dir, v->name, &bytes, &entries);
-	LIST_FOR_EACH (it, &d->g->order) {
-		const struct container *c = LIST_ENTRY(it, struct container, link);
-		const struct mount_point *m = c->meta.mounts.v;
-
-		for (size_t i = 0; i < c->meta.mounts.n; i++)
-			users += m[i].name && strcmp(m[i].name, v->name) == 0;
-	}
-	clock_format(v->created, when);
-	jw_obj(d->w);
-	jw_kv_str(d->w, "CreatedAt", when);
-	jw_kv_str(d->w, "Driver", v->driver ? v->driver : "local");
-	jw_key(d->w, "Labels");
-	jw_raw(d->w, v->labels && *v->labels ? v->labels : "null");
-	jw_kv_str(d->w, "Mountpoint", v->mountpoint);
-	jw_kv_str(d->w, "Name", v->name);
-	jw_key(d->w, "Options");
-	jw_null(d->w);
-	jw_kv_str(d->w, "Scope", "local");
-	jw_key(d->w, "UsageData");
-	jw_obj(d->w);
-	jw_kv_i64(d->w, "RefCount", users);
-	jw_kv_u64(d->w, "Size", bytes);
-	jw_obj_end(d->w);
-	jw_obj_end(d->w);
-	return 0;
-}
-
-int engine_disk_usage(struct engine *g, struct buf *out, struct err *e)
-{
-	struct jw w = JW_INIT(out);
-	AUTO_BUF struct buf part = BUF_INIT(ENGINE_TEXT_MAX);
-	struct engine_list_options lo = {.all = true, .size = true};
-	AUTO_FD int dir = fs_open_dir(store_volumes_dir(g->store));
-	struct df_volumes dv = {g, &w, dir};
-	uint64_t layers = 0, blobs = 0;
-
-	if (store_usage(g->store, &layers, &blobs, e) < 0 ||
-	    engine_image_list(g, NULL, true, true, true, &part, e) < 0)
-		return -1;
-	jw_obj(&w);
-	jw_kv_u64(&w, "LayersSize", layers);
-	jw_key(&w, "Images");
-	jw_raw(&w, buf_text(&part));
-	buf_reset(&part);
-	if (engine_container_list(g, &lo, &part, e) < 0)
-		return -1;
-	jw_key(&w, "Containers");
-	jw_raw(&w, buf_text(&part));
-	jw_key(&w, "Volumes");
-	jw_arr(&w);
-	if (store_volume_each(g->store, df_volume, &dv, e) < 0)
-		return -1;
-	jw_arr_end(&w);
-	jw_key(&w, "BuildCache");
-	jw_arr(&w);
-	jw_arr_end(&w);
 	jw_obj_end(&w);
 	return 0;
 }

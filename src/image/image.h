@@ -188,6 +188,8 @@ struct image_list {
 	const struct filters *filters; /* NULL: none. dangling label before since reference until */
 	/* containers per image: NULL gives -1 */
 	int64_t (*users)(void *ud, const struct digest *id);
+	/* Size and SharedSize; false or NULL: the content of its layers, -1 */
+	bool (*sizes)(void *ud, const struct digest *id, int64_t *ret_size, int64_t *ret_shared);
 	void *ud;
 };
 /* GET /images/json, newest first */

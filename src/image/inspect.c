@@ -292,6 +292,7 @@ static int list_one(const struct store_image *img, void *ud)
 	AUTO(arena) struct arena *a = arena_new();
 	struct image_config c;
 	struct jw *w = &l->w;
+	int64_t size = (int64_t)img->size, shared = -1;
 	if (image_config_decode(img->config, strlen(img->config), &c, a, &e) < 0 ||
 	    !wanted(l, img, &c))
 		return 0;
@@ -311,9 +312,11 @@ static int list_one(const struct store_image *img, void *ud)
 	jw_kv_str(w, "ParentId", or_empty(c.parent));
 	write_wanted_refs(w, "RepoDigests", l->o->filters, img->digests, img->ndigests);
 	write_wanted_refs(w, "RepoTags", l->o->filters, img->tags, img->ntags);
-	jw_kv_i64(w, "SharedSize", -1);
-	jw_kv_u64(w, "Size", img->size);
-	jw_kv_u64(w, "VirtualSize", img->size);
+	if (l->o->sizes)
+		(void)l->o->sizes(l->o->ud, &img->id, &size, &shared);
+	jw_kv_i64(w, "SharedSize", shared);
+	jw_kv_i64(w, "Size", size);
+	jw_kv_i64(w, "VirtualSize", size);
 	jw_obj_end(w);
 	return 0;
 }

@@ -245,25 +245,3 @@ int store_gc(struct store *s, int64_t max_age_ns, uint64_t *ret_freed, struct er
 		*ret_freed = freed + p.freed;
 	return rc;
 }
-
-static int add_size(struct store *s, const char *name, void *ud, struct err *e)
-{
-	uint64_t *sum = ud;
-	struct stat st;
-
-	if (fstatat(s->blobs_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		*sum += (uint64_t)st.st_size;
-	return 0;
-}
-
-int store_usage(struct store *s, uint64_t *ret_layers, uint64_t *ret_blobs, struct err *e)
-{
-	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, "SELECT coalesce(sum(size), 0) FROM layers", "");
-	uint64_t blobs = 0;
-
-	if (!st || db_step(s, st, e) < 0 || each_name(s, s->blobs_fd, add_size, &blobs, e) < 0)
-		return -1;
-	*ret_layers = (uint64_t)sqlite3_column_int64(st, 0);
-	*ret_blobs = blobs;
-	return 0;
-}

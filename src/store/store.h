@@ -339,10 +339,6 @@ bool store_trash_pending(struct store *s);
  * errno). */
 int store_trash_empty(const char *data_dir);
 
-/* Bytes in layers (shared ones once) and blobs, for `system df`. Volumes: fs_disk_usage() on a
- * worker thread. */
-int store_usage(struct store *s, uint64_t *ret_layers, uint64_t *ret_blobs, struct err *e);
-
 /*
  * Copy-up for volumes: copy the content of `path` (resolved inside src_root_fd, a directory) into
  * dst_fd with owners, modes, times, xattrs, devices, hard links and holes; dst itself gets the
