@@ -163,7 +163,8 @@ static void events(struct api_request *r)
 	int64_t since, until;
 
 	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0 ||
-	    time_query(r, "since", &since, &e) < 0 || time_query(r, "until", &until, &e) < 0) {
+	    engine_events_check(&f, &e) < 0 || time_query(r, "since", &since, &e) < 0 ||
+	    time_query(r, "until", &until, &e) < 0) {
 		api_reply_error(r, &e);
 		return;
 	}

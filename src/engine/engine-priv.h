@@ -148,7 +148,7 @@ struct exec {
 	void *ud;
 };
 
-struct event_ring;
+struct event_log;
 
 struct engine {
 	uv_loop_t *loop;
@@ -162,7 +162,8 @@ struct engine {
 	struct map *by_id, *by_name, *execs;
 	struct list order;
 	struct list subscribers;
-	struct event_ring *ring;
+	struct event_log *event_log;
+	int64_t last_event_ns;
 	struct list logs; /* struct engine_logs */
 	int64_t started_at;
 	uint64_t next_attach;
@@ -224,6 +225,8 @@ int bind_parse(const char *spec, struct mount_point *ret, struct arena *a, struc
  */
 int mounts_resolve(struct engine *g, const struct container_config *c, const struct host_config *h,
 		   struct objs *ret, struct arena *a, struct err *e);
+/* "mount" or "unmount" of each of its volumes. */
+void mounts_events(struct container *c, bool mount);
 /* Anonymous volumes of the container go. */
 void mounts_release(struct container *c, bool remove_anonymous);
 
@@ -321,6 +324,16 @@ void events_init(struct engine *g);
 void events_done(struct engine *g);
 /* key, value pairs end with NULL; labels, image and name are added. */
 void container_event(struct container *c, const char *action, ...) __attribute__((sentinel));
+/* "prune" of a type, with what it freed. */
+void event_reclaimed(struct engine *g, const char *type, uint64_t bytes);
+
+/* ---- event-log.c ---- */
+struct event_log *event_log_open(const char *data_dir); /* never NULL: failures are logged */
+void event_log_close(struct event_log *l);
+void event_log_add(struct event_log *l, const char *json, size_t n);
+/* Oldest first; json is one line of n bytes, not terminated. */
+void event_log_each(const struct event_log *l, int64_t since_ns, int64_t until_ns,
+		    void (*fn)(const char *json, size_t n, void *ud), void *ud);
 
 void event_publish_map(struct engine *g, const char *type, const char *action, const char *id,
 		       const struct strmap *attributes);

@@ -388,6 +388,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	events_init(g);
 	if (make_dirs(g, e) < 0 || store_open(g->data_dir, g->run_dir, &g->store, e) < 0)
 		goto fail;
+	g->event_log = event_log_open(g->data_dir);
 	store_on_trash(g->store, on_trash, g);
 	ic.store = g->store;
 	ic.program_dir = g->program_dir;

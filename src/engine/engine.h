@@ -240,6 +240,8 @@ struct engine_events;
 /* One event as JSON without a newline. With json NULL the stream ended (until reached, or the
  * engine closes). */
 typedef void (*engine_event_fn)(void *ud, const char *json);
+/* ERR_INVALID for a filter that events do not have. */
+int engine_events_check(const struct filters *f, struct err *e);
 /* since/until 0: none. Past events come before this returns. */
 int engine_events_subscribe(struct engine *g, const struct filters *f, int64_t since_ns,
 			    int64_t until_ns, engine_event_fn cb, void *ud,

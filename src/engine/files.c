@@ -273,6 +273,10 @@ int engine_container_tar_out(struct engine *g, struct container *c, const char *
 				       : ".",
 			      NULL};
 	const struct spawn_fd fds[] = {{root, CHILD_FD_A}, {out, CHILD_FD_B}};
+	if (path)
+		container_event(c, "archive-path", "path", path, NULL);
+	else
+		container_event(c, "export", NULL);
 	return job_start(g, argv, fds, 2, cb, ud, ret, e);
 }
 
@@ -297,5 +301,6 @@ int engine_container_tar_in(struct engine *g, struct container *c, const char *p
 		return err_set(e, ERR_INVALID, "extraction point is not a directory");
 	const char *argv[] = {UNPACK_PROGRAM, "apply", "--target-fd", "3", "--plain", NULL};
 	const struct spawn_fd fds[] = {{target, CHILD_FD_A}, {in, 0}};
+	container_event(c, "extract-to-dir", "path", path, NULL);
 	return job_start(g, argv, fds, 2, cb, ud, ret, e);
 }

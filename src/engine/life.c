@@ -486,6 +486,7 @@ void container_exited(struct container *c, int64_t code, bool oom, int64_t finis
 	snprintf(duration, sizeof(duration), "%lld",
 		 (long long)MAX(0, (c->st.finished_at - c->st.started_at) / 1000000000));
 	container_event(c, "die", "execDuration", duration, "exitCode", text, NULL);
+	mounts_events(c, false);
 	if (!c->st.restarting)
 		logs_container_ended(c);
 	run_hooks(c, NULL);

@@ -444,6 +444,24 @@ void mounts_release(struct container *c, bool remove_anonymous)
 	}
 }
 
+void mounts_events(struct container *c, bool mount)
+{
+	const struct mount_point *m = c->meta.mounts.v;
+
+	for (size_t i = 0; i < c->meta.mounts.n; i++) {
+		if (strcmp(m[i].type, "volume") != 0)
+			continue;
+		if (mount)
+			engine_event_publish(c->g, "volume", "mount", m[i].name, "container", c->id,
+					     "destination", m[i].destination, "driver", "local",
+					     "propagation", "", "read/write",
+					     m[i].rw ? "true" : "false", NULL);
+		else
+			engine_event_publish(c->g, "volume", "unmount", m[i].name, "container",
+					     c->id, "driver", "local", NULL);
+	}
+}
+
 static bool dir_is_empty(int fd)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

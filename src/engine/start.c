@@ -362,6 +362,7 @@ static void start_answered(struct container *c, void *ud, const struct shim_mess
 
 	container_set_error(c, NULL);
 	container_save_state_log(c);
+	mounts_events(c, true);
 	container_event(c, "start", NULL);
 	health_start(c);
 	start_done(c, NULL);

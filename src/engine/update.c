@@ -176,7 +176,7 @@ int engine_container_prune(struct engine *g, const struct filters *f, engine_jso
 	jw_arr_end(&w);
 	jw_kv_u64(&w, "SpaceReclaimed", freed);
 	jw_obj_end(&w);
-	engine_event_publish(g, "container", "prune", "", "reclaimed", "0", NULL);
+	event_reclaimed(g, "container", freed);
 	cb(ud, buf_text(&out), NULL);
 	return 0;
 }

@@ -234,6 +234,6 @@ int engine_volume_prune(struct engine *g, const struct filters *f, struct buf *o
 	jw_kv_u64(&l.w, "SpaceReclaimed", freed);
 	jw_obj_end(&l.w);
 	err_clear(e);
-	engine_event_publish(g, "volume", "prune", "", "reclaimed", "0", NULL);
+	event_reclaimed(g, "volume", freed);
 	return 0;
 }
