@@ -153,6 +153,9 @@ static void put(struct api_request *r)
 	struct err e = ERR_INIT;
 	const char *path = api_query(r, "path");
 
+	const struct engine_tar_in o = {.keep_types = api_query_bool(r, "noOverwriteDirNonDir"),
+					.own = api_query_bool(r, "copyUIDGID")};
+
 	if (!c)
 		return;
 	if (!path || !*path) {
@@ -163,7 +166,7 @@ static void put(struct api_request *r)
 	r->on_gone = on_gone;
 	api_hold(r);
 	api_settle(r,
-		   engine_container_tar_in(r->engine, c, path, TAKE_FD(r->body_fd), in_done, r,
+		   engine_container_tar_in(r->engine, c, path, &o, TAKE_FD(r->body_fd), in_done, r,
 					   &t->job, &e),
 		   &e);
 }

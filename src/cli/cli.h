@@ -60,6 +60,7 @@ struct conn {
 	struct http1 h;
 	char *buf; /* received, not yet handed out: [pos, n) */
 	size_t pos, n;
+	uint64_t sent, got; /* bytes of the chunked upload, of the answer's body */
 };
 #define CONN_BUF  (256U << 10)
 #define CONN_INIT ((struct conn){.fd = FD_NONE})

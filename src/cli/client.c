@@ -140,6 +140,7 @@ int conn_send_chunk(struct conn *k, const void *p, size_t n, struct err *e)
 	iov[0] = (struct iovec){size, (size_t)len};
 	iov[1] = (struct iovec){unconst(p), n};
 	iov[2] = (struct iovec){unconst("\r\n"), 2};
+	k->sent += n;
 	return send_all(k->fd, iov, 3, e);
 }
 
@@ -208,8 +209,10 @@ ssize_t conn_read(struct conn *k, const char **ret, struct err *e)
 		if (used < 0)
 			return broken(e);
 		k->pos += (size_t)used;
-		if (n)
+		if (n) {
+			k->got += n;
 			return (ssize_t)n;
+		}
 	}
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "sys/fs.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -17,7 +18,17 @@
 #define BLOCK	 512U
 #define META_MAX (1U << 20)
 
+/* A folder whose mode and time are still to be set. */
+struct later {
+	char *name;
+	mode_t mode;
+	int64_t mtime;
+};
+#define LATER_MAX (1U << 20)
+
 struct source {
+	struct later *later;
+	size_t nlater;
 	struct conn *k;
 	const char *p;
 	size_t n;
@@ -183,7 +194,8 @@ static int make_entry(struct source *s, int dir, char type, const char *name, co
 	if (parent < 0)
 		return -1;
 	if (type == '5') {
-		if (strcmp(name, ".") && mkdirat(parent, base, mode | 0700) < 0 && errno != EEXIST)
+		if (strcmp(name, ".") && mkdirat(parent, base, (mode & 0777) | 0700) < 0 &&
+		    errno != EEXIST)
 			return err_sys(s->e, -errno, "mkdir %s", name);
 		return take(s, NULL, -1, size) < 0 ? -1 : 0;
 	}
@@ -193,15 +205,58 @@ static int make_entry(struct source *s, int dir, char type, const char *name, co
 			return err_sys(s->e, -errno, "symlink %s", name);
 		return 0;
 	}
+	if (type == '6')
+		return mkfifoat(parent, base, mode & 0777) < 0
+			       ? err_sys(s->e, -errno, "make %s", name)
+			       : 0;
+	if (type == '3' || type == '4')
+		fprintf(stderr, "%s: a device is not copied\n", name);
 	if (type != '0' && type != 0 && type != '7')
 		return take(s, NULL, -1, size) < 0 ? -1 : 0;
 	AUTO_FD int fd = openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-				mode & 0777);
+				0600);
 	if (fd < 0)
 		return err_sys(s->e, -errno, "create %s", name);
 	if (take(s, NULL, fd, size) < 0)
 		return -1;
-	return fchmod(fd, mode & 0777) < 0 ? err_sys(s->e, -errno, "chmod %s", name) : 0;
+	return fchmod(fd, mode) < 0 ? err_sys(s->e, -errno, "chmod %s", name) : 0;
+}
+
+static void set_time(int dir, const char *name, int64_t mtime)
+{
+	const struct timespec times[2] = {{.tv_sec = mtime}, {.tv_sec = mtime}};
+	const char *base;
+	struct err ignored = ERR_INIT;
+	AUTO_FD int parent = parent_of(dir, name, &base, &ignored);
+
+	if (parent >= 0)
+		utimensat(parent, base, times, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Mode and time of a folder are set when everything in it is there. */
+static void later_add(struct source *s, const char *name, mode_t mode, int64_t mtime)
+{
+	if (s->nlater == LATER_MAX)
+		return;
+	s->later = xrealloc(s->later, (s->nlater + 1) * sizeof *s->later);
+	s->later[s->nlater++] = (struct later){xstrdup(name), mode, mtime};
+}
+
+static void later_apply(struct source *s, int dir)
+{
+	while (s->nlater > 0) {
+		struct later *l = &s->later[--s->nlater];
+		AUTO_FD int fd = fs_open_beneath(dir, l->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+						 0);
+
+		if (fd >= 0 && strcmp(l->name, ".") != 0)
+			fchmod(fd, l->mode);
+		fd_close(&fd);
+		if (strcmp(l->name, ".") != 0)
+			set_time(dir, l->name, l->mtime);
+		free(l->name);
+	}
+	free(s->later);
 }
 
 static int hard_link(struct source *s, int dir, const char *name, const char *link,
@@ -244,9 +299,14 @@ static int one_entry(struct source *s, int dir, const char *h, struct entry *n,
 		return hard_link(s, dir, local, link, rename_to);
 	if (type == '2')
 		size = 0;
-	mode_t mode = (mode_t)number(h + 100, 8) & 0777;
+	mode_t mode = (mode_t)number(h + 100, 8) & 07777;
+	int64_t mtime = (int64_t)number(h + 136, 12);
 	if (make_entry(s, dir, type, local, link, mode, size) < 0)
 		return -1;
+	if (type == '5')
+		later_add(s, local, mode, mtime);
+	else
+		set_time(dir, local, mtime);
 	return take(s, NULL, -1, (BLOCK - size % BLOCK) % BLOCK) < 0 ? -1 : 0;
 }
 
@@ -269,5 +329,6 @@ int tar_receive(struct conn *k, const char *dir, const char *rename_to, struct e
 			break;
 	}
 	entry_done(&next);
+	later_apply(&s, fd);
 	return rc < 0 ? -1 : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A directory as a tar stream (POSIX ustar with pax records for long names): `load -i DIR` and
- * `cp` towards a container. Regular files, directories and symbolic links.
+ * `cp` towards a container. Hard links become files of their own.
  */
 #include "cli/tar.h"
 #include "cli/commands.h"
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/banned.h"
 
@@ -51,6 +52,10 @@ static int header_send(struct conn *k, const char *name, char type, const char *
 	octal(h.gid, sizeof h.gid, st->st_gid & 07777777);
 	octal(h.size, sizeof h.size, size & 077777777777ULL);
 	octal(h.mtime, sizeof h.mtime, (uint64_t)st->st_mtime);
+	if (type == '3' || type == '4') {
+		octal(h.major, sizeof h.major, major(st->st_rdev));
+		octal(h.minor, sizeof h.minor, minor(st->st_rdev));
+	}
 	memset(h.sum, ' ', sizeof h.sum);
 	for (size_t i = 0; i < sizeof h; i++)
 		sum += ((const unsigned char *)&h)[i];
@@ -160,8 +165,14 @@ static int tree(struct conn *k, int dir, const char *file, const char *name, int
 		link[n] = 0;
 		return entry_head(k, name, '2', link, &st, 0, e);
 	}
+	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
+		return entry_head(k, name,
+				  S_ISFIFO(st.st_mode)	? '6'
+				  : S_ISCHR(st.st_mode) ? '3'
+							: '4',
+				  "", &st, 0, e);
 	if (!S_ISREG(st.st_mode))
-		return 0;
+		return 0; /* a socket has nothing to copy */
 	AUTO_FD int fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, -errno, "open %s", name);

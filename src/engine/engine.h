@@ -213,9 +213,13 @@ int engine_container_stat_path(struct engine *g, struct container *c, const char
 int engine_container_tar_out(struct engine *g, struct container *c, const char *path, int fd,
 			     engine_done_fn cb, void *ud, struct engine_files_job **ret,
 			     struct err *e);
-int engine_container_tar_in(struct engine *g, struct container *c, const char *path, int fd,
-			    engine_done_fn cb, void *ud, struct engine_files_job **ret,
-			    struct err *e);
+struct engine_tar_in {
+	bool keep_types; /* noOverwriteDirNonDir */
+	bool own;	 /* copyUIDGID: entries belong to the container's user */
+};
+int engine_container_tar_in(struct engine *g, struct container *c, const char *path,
+			    const struct engine_tar_in *o, int fd, engine_done_fn cb, void *ud,
+			    struct engine_files_job **ret, struct err *e);
 void engine_files_cancel(struct engine_files_job *j); /* the callback will not run */
 
 /* ---- exec ---- */

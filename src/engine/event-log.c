@@ -105,7 +105,8 @@ static int64_t line_time(struct str line)
 
 	while (i > 0 && line.p[i - 1] != ':')
 		i--;
-	if (i < sizeof(key) - 1 || memcmp(line.p + i - (sizeof(key) - 1), key, sizeof(key) - 1) != 0)
+	if (i < sizeof(key) - 1 ||
+	    memcmp(line.p + i - (sizeof(key) - 1), key, sizeof(key) - 1) != 0)
 		return -1;
 	snprintf(number, sizeof(number), "%.*s", (int)MIN(line.n - i, 23u), line.p + i);
 	number[strcspn(number, "}")] = '\0';

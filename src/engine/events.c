@@ -119,8 +119,8 @@ static void add_attribute(const char *key, struct json *value, void *ud)
 	struct attributes *at = ud;
 
 	if (at->map.n < at->room)
-		at->map.v[at->map.n++] =
-			(struct strmap_entry){key, json_str(value) ? json_str(value) : ""};
+		at->map.v[at->map.n++] = (struct strmap_entry){
+			key, json_str(value) ? json_str(value) : ""};
 }
 
 static bool fits_labels(const struct filters *f, const struct json *attributes)
@@ -138,9 +138,8 @@ static bool fits_labels(const struct filters *f, const struct json *attributes)
 
 static bool event_fits(const struct filters *f, const struct json *ev)
 {
-	static const char *const kinds[] = {"container", "volume", "network", "daemon",
-					    "plugin",	 "node",   "service", "secret",
-					    "config"};
+	static const char *const kinds[] = {"container", "volume",  "network", "daemon", "plugin",
+					    "node",	 "service", "secret",  "config"};
 	const struct json *actor = json_get(ev, "Actor"), *at = json_get(actor, "Attributes");
 	const char *type = text_of(ev, "Type"), *id = text_of(actor, "ID");
 

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <uv.h>
 
 #include "base/banned.h"
@@ -110,48 +111,148 @@ static const char *last_component(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* A path inside a container, and where it is. */
+struct location {
+	int fd;			     /* the root it is below: of the container or of a volume */
+	char path[4096];	     /* as asked for, cleaned: "/a/b" */
+	const char *rest;	     /* below fd; "/" for fd itself */
+	const struct mount_point *m; /* of a stopped container: the mount it is in */
+	bool says_dir, contents;     /* it ended with "/" or "/." */
+};
+
 /* "/a/b/" to "/a/b"; always absolute; "" and "/" give "/". */
-static void clean_path(const char *path, char *ret, size_t n)
+static void clean_path(const char *path, struct location *l)
 {
-	snprintf(ret, n, "%s%s", path[0] == '/' ? "" : "/", path);
-	for (size_t k = strlen(ret);
-	     k > 1 && (ret[k - 1] == '/' || (ret[k - 1] == '.' && ret[k - 2] == '/')); k--)
-		ret[k - 1] = '\0';
+	char *p = l->path;
+
+	snprintf(p, sizeof(l->path), "%s%s", path[0] == '/' ? "" : "/", path);
+	for (size_t k = strlen(p);
+	     k > 1 && (p[k - 1] == '/' || (p[k - 1] == '.' && p[k - 2] == '/')); k--) {
+		l->says_dir = true;
+		l->contents |= p[k - 1] == '.';
+		p[k - 1] = '\0';
+	}
+	l->rest = p;
 }
 
-static int open_path(struct container *c, int root, const char *path, int flags, struct err *e)
+static const struct mount_point *mount_at(const struct container *c, const char *path)
 {
-	int fd = fs_open_in_root(root, path, flags, 0);
+	const struct mount_point *m = c->meta.mounts.v, *best = NULL;
+	size_t length = 0;
+
+	for (size_t i = 0; i < c->meta.mounts.n; i++) {
+		size_t n = strlen(m[i].destination);
+
+		if (m[i].source && n > length && strncmp(path, m[i].destination, n) == 0 &&
+		    (path[n] == '/' || path[n] == '\0')) {
+			best = &m[i];
+			length = n;
+		}
+	}
+	return best;
+}
+
+/*
+ * Nothing is mounted in a stopped container: a path into one of its volumes or binds is looked up
+ * at the source of that mount, also when it leads there through links of the image.
+ */
+static int enter_mount(struct container *c, struct location *l, struct err *e)
+{
+	char link[64], real[sizeof(l->path)];
+	struct stat st;
+	int root;
+
+	l->m = mount_at(c, l->path);
+	if (!l->m) {
+		AUTO_FD int fd = fs_open_in_root(l->fd, l->path, O_PATH | O_NOFOLLOW, 0);
+		ssize_t n;
+
+		if (fd < 0)
+			return 0;
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, real, sizeof(real) - 1);
+		real[n > 0 ? n : 0] = '\0';
+		l->m = mount_at(c, real);
+		if (!l->m)
+			return 0;
+		snprintf(l->path, sizeof(l->path), "%s", real);
+	}
+	if (stat(l->m->source, &st) < 0)
+		return err_sys(e, -errno, "%s", l->m->source);
+	if (S_ISDIR(st.st_mode)) {
+		root = fs_open_dir(l->m->source);
+		l->rest = l->path + strlen(l->m->destination);
+		l->rest = *l->rest ? l->rest : "/";
+	} else {
+		AUTO_FREE char *dir = xstrndup(
+			l->m->source, (size_t)(last_component(l->m->source) - l->m->source));
+
+		root = fs_open_dir(dir);
+		l->rest = last_component(l->m->source);
+	}
+	if (root < 0)
+		return err_sys(e, root, "open %s", l->m->source);
+	close(l->fd);
+	l->fd = root;
+	return 0;
+}
+
+static void location_done(struct location *l)
+{
+	fd_close(&l->fd);
+}
+#define AUTO_LOCATION CLEANUP(location_done)
+
+static int locate(struct engine *g, struct container *c, const char *path, struct location *l,
+		  struct err *e)
+{
+	clean_path(path, l);
+	l->fd = open_root(g, c, false, e);
+	if (l->fd < 0)
+		return -1;
+	return c->st.running ? 0 : enter_mount(c, l, e);
+}
+
+static int open_path(struct container *c, const struct location *l, int flags, struct err *e)
+{
+	int fd = fs_open_in_root(l->fd, l->rest, flags, 0);
+	struct stat st;
 
 	if (fd == -ENOENT || fd == -ENOTDIR)
-		return err_set(e, ERR_NOT_FOUND, "Could not find the file %s in container %s", path,
-			       c->name);
-	return fd < 0 ? err_sys(e, fd, "%s", path) : fd;
+		return err_set(e, ERR_NOT_FOUND, "Could not find the file %s in container %s",
+			       l->path, c->name);
+	if (fd < 0)
+		return err_sys(e, fd, "%s", l->path);
+	if (l->says_dir && fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
+		close(fd);
+		return err_set(e, ERR_INVALID, "%s: not a directory", l->path);
+	}
+	return fd;
 }
 
 int engine_container_stat_path(struct engine *g, struct container *c, const char *path,
 			       struct buf *out, struct err *e)
 {
-	AUTO_FD int root = open_root(g, c, false, e);
-	char clean[4096], link[4096] = "", when[CLOCK_TEXT_MAX];
+	AUTO_LOCATION struct location l = {.fd = FD_NONE};
+	char link[4096] = "", when[CLOCK_TEXT_MAX];
 	struct jw w = JW_INIT(out);
 	struct stat st;
 
-	if (root < 0)
+	if (locate(g, c, path, &l, e) < 0)
 		return -1;
-	clean_path(path, clean, sizeof(clean));
-	AUTO_FD int fd = open_path(c, root, clean, O_PATH | O_NOFOLLOW, e);
+	/* with a slash at its end a link is looked through */
+	AUTO_FD int fd = open_path(c, &l, O_PATH | (l.says_dir ? 0 : O_NOFOLLOW), e);
 	if (fd < 0)
 		return -1;
 	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-		return err_sys(e, -errno, "stat %s", clean);
+		return err_sys(e, -errno, "stat %s", l.path);
 	if (S_ISLNK(st.st_mode)) {
 		ssize_t n = readlinkat(fd, "", link, sizeof(link) - 1);
 		link[n > 0 ? n : 0] = '\0';
 	}
 	clock_format((int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, when);
 	jw_obj(&w);
-	jw_kv_str(&w, "name", clean[1] ? last_component(clean) : "/");
+	jw_kv_str(&w, "name", l.path[1] ? last_component(l.path) : "/");
 	jw_kv_i64(&w, "size", st.st_size);
 	jw_kv_u64(&w, "mode", go_mode(st.st_mode));
 	jw_kv_str(&w, "mtime", when);
@@ -253,26 +354,36 @@ int engine_container_tar_out(struct engine *g, struct container *c, const char *
 			     engine_done_fn cb, void *ud, struct engine_files_job **ret,
 			     struct err *e)
 {
-	AUTO_FD int out = fd, root = open_root(g, c, !path, e); /* export: no mounts inside */
-	char clean[4096];
+	AUTO_LOCATION struct location l = {.fd = FD_NONE};
+	AUTO_FD int out = fd;
+	const char *name = NULL, *below;
+	size_t n = 8;
 
-	if (root < 0)
-		return -1;
-	clean_path(path ? path : "/", clean, sizeof(clean));
-	const char *argv[] = {UNPACK_PROGRAM,
-			      "pack",
-			      "--dir-fd",
-			      "3",
-			      "--out-fd",
-			      "4",
-			      "--path",
-			      clean[1] ? clean + 1 : ".",
-			      "--name",
-			      clean[1] ? last_component(clean)
-			      : path   ? "/"
-				       : ".",
-			      NULL};
-	const struct spawn_fd fds[] = {{root, CHILD_FD_A}, {out, CHILD_FD_B}};
+	if (path) {
+		if (locate(g, c, path, &l, e) < 0)
+			return -1;
+		AUTO_FD int there = open_path(c, &l, O_PATH | O_NOFOLLOW, e);
+		if (there < 0)
+			return -1;
+		name = l.path[1] ? last_component(l.path) : "/";
+	} else {
+		/* export: without what is mounted inside */
+		clean_path("/", &l);
+		name = ".";
+		l.fd = open_root(g, c, true, e);
+		if (l.fd < 0)
+			return -1;
+	}
+	below = l.rest + (l.rest[0] == '/');
+	AUTO_FREE char *inside = xasprintf("%s%s", *below ? below : ".",
+					   path && l.contents ? "/." : "");
+	const char *argv[12] = {UNPACK_PROGRAM, "pack", "--dir-fd", "3",
+				"--out-fd",	"4",	"--path",   inside};
+	if (!path || !l.contents) {
+		argv[n++] = "--name";
+		argv[n++] = name;
+	}
+	const struct spawn_fd fds[] = {{l.fd, CHILD_FD_A}, {out, CHILD_FD_B}};
 	if (path)
 		container_event(c, "archive-path", "path", path, NULL);
 	else
@@ -280,26 +391,58 @@ int engine_container_tar_out(struct engine *g, struct container *c, const char *
 	return job_start(g, argv, fds, 2, cb, ud, ret, e);
 }
 
-int engine_container_tar_in(struct engine *g, struct container *c, const char *path, int fd,
-			    engine_done_fn cb, void *ud, struct engine_files_job **ret,
-			    struct err *e)
+/* May entries be made there? Volumes of a container with a read-only root may be written. */
+static int check_writable(struct container *c, const struct location *l, int target, struct err *e)
 {
-	AUTO_FD int in = fd, root = FD_NONE, target = FD_NONE;
-	char clean[4096];
-	struct stat st;
+	struct statvfs at;
+	struct statx root = {0}, here = {0};
+	bool in_mount = l->m != NULL;
 
-	if (c->host.readonly_rootfs)
+	if (c->st.running) {
+		statx(l->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &root);
+		statx(target, "", AT_EMPTY_PATH, STATX_MNT_ID, &here);
+		in_mount = root.stx_mnt_id != here.stx_mnt_id;
+	}
+	if (!in_mount && c->host.readonly_rootfs)
 		return err_set(e, ERR_DENIED, "container rootfs is marked read-only");
-	root = open_root(g, c, false, e);
-	if (root < 0)
+	if (in_mount &&
+	    ((l->m && !l->m->rw) || (fstatvfs(target, &at) == 0 && (at.f_flag & ST_RDONLY))))
+		return err_set(e, ERR_DENIED, "mounted volume is marked read-only");
+	return 0;
+}
+
+int engine_container_tar_in(struct engine *g, struct container *c, const char *path,
+			    const struct engine_tar_in *o, int fd, engine_done_fn cb, void *ud,
+			    struct engine_files_job **ret, struct err *e)
+{
+	AUTO_LOCATION struct location l = {.fd = FD_NONE};
+	AUTO_FD int in = fd, target = FD_NONE;
+	const char *argv[10] = {UNPACK_PROGRAM, "apply", "--target-fd", "3", "--plain"};
+	AUTO_FREE char *owner = NULL;
+	uint32_t uid = 0, gid = 0;
+	struct stat st;
+	size_t n = 5;
+
+	if (locate(g, c, path, &l, e) < 0)
 		return -1;
-	clean_path(path, clean, sizeof(clean));
-	target = open_path(c, root, clean, O_RDONLY, e);
+	target = open_path(c, &l, O_RDONLY, e);
 	if (target < 0)
 		return -1;
 	if (fstat(target, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(e, ERR_INVALID, "extraction point is not a directory");
-	const char *argv[] = {UNPACK_PROGRAM, "apply", "--target-fd", "3", "--plain", NULL};
+	if (check_writable(c, &l, target, e) < 0)
+		return -1;
+	if (o->keep_types)
+		argv[n++] = "--keep-types";
+	if (o->own && c->meta.config.user && *c->meta.config.user) {
+		AUTO_FD int root = open_root(g, c, false, e);
+
+		if (root < 0 || runtime_user_find(root, c->meta.config.user, &uid, &gid, e) < 0)
+			return -1;
+		owner = xasprintf("%u:%u", uid, gid);
+		argv[n++] = "--owner";
+		argv[n++] = owner;
+	}
 	const struct spawn_fd fds[] = {{target, CHILD_FD_A}, {in, 0}};
 	container_event(c, "extract-to-dir", "path", path, NULL);
 	return job_start(g, argv, fds, 2, cb, ud, ret, e);

@@ -25,7 +25,8 @@ struct args {
 	int target_fd, ingest_fd, dir_fd, out_fd, seal_fd;
 	struct digest diff_id;
 	const char *prefix, *path, *name;
-	bool plain, user_xattr, layer, no_confine, quick, decode;
+	bool plain, user_xattr, layer, no_confine, quick, decode, keep_types, own;
+	uint32_t uid, gid;
 };
 
 enum {
@@ -52,7 +53,9 @@ enum {
 	OPT_LAYER,
 	OPT_SEAL,
 	OPT_QUICK,
-	OPT_DECODE
+	OPT_DECODE,
+	OPT_KEEP_TYPES,
+	OPT_OWNER
 };
 
 static const struct option options[] = {
@@ -80,6 +83,8 @@ static const struct option options[] = {
 	{"seal-fd", required_argument, NULL, OPT_SEAL},
 	{"quick", no_argument, NULL, OPT_QUICK},
 	{"decode", no_argument, NULL, OPT_DECODE},
+	{"keep-types", no_argument, NULL, OPT_KEEP_TYPES},
+	{"owner", required_argument, NULL, OPT_OWNER},
 	{NULL, 0, NULL, 0},
 };
 
@@ -90,6 +95,23 @@ static int fd_arg(const char *s, int *ret)
 	if (num_parse_u64(s, 3, INT_MAX, &v) < 0 || fcntl((int)v, F_SETFD, FD_CLOEXEC) < 0)
 		return -1;
 	*ret = (int)v;
+	return 0;
+}
+
+/* "UID:GID" */
+static int owner_arg(struct args *a, const char *text)
+{
+	struct str rest = str_of(text), uid;
+	uint64_t u, g;
+
+	str_cut(&rest, ':', &uid);
+	AUTO_FREE char *first = xstrndup(uid.p, uid.n);
+	if (num_parse_u64(first, 0, UINT32_MAX - 1, &u) < 0 ||
+	    num_parse_u64(rest.n ? rest.p : "", 0, UINT32_MAX - 1, &g) < 0)
+		return -1;
+	a->own = true;
+	a->uid = (uint32_t)u;
+	a->gid = (uint32_t)g;
 	return 0;
 }
 
@@ -108,6 +130,11 @@ static int one_option(struct args *a, int opt, const char *v)
 		return fd_arg(v, &a->dir_fd);
 	case OPT_SEAL:
 		return fd_arg(v, &a->seal_fd);
+	case OPT_OWNER:
+		return owner_arg(a, v);
+	case OPT_KEEP_TYPES:
+		a->keep_types = true;
+		return 0;
 	case OPT_HAVE:
 		return num_parse_u64(v, 0, INT64_MAX, &a->in.blob_have);
 	case OPT_SIZE:
@@ -199,7 +226,11 @@ static int apply(const struct args *a, struct unpack_result *res, struct err *e)
 				 .diff_id = a->diff_id,
 				 .seal_fd = a->seal_fd,
 				 .plain = a->plain,
-				 .user_xattr = a->user_xattr};
+				 .user_xattr = a->user_xattr,
+				 .keep_types = a->keep_types,
+				 .own = a->own,
+				 .uid = a->uid,
+				 .gid = a->gid};
 	struct buf b = BUF_INIT(4096);
 	struct jw w = JW_INIT(&b);
 

@@ -159,5 +159,9 @@ struct runtime_stats {
 };
 int runtime_stats(const struct runtime_container *c, struct runtime_stats *ret, struct err *e);
 
+/* "name", "uid", "name:group"...: who that is by the files of a root directory. "" is root. */
+int runtime_user_find(int root, const char *user, uint32_t *ret_uid, uint32_t *ret_gid,
+		      struct err *e);
+
 /* "1" or "2": what the host's controllers live on; for docker info. */
 int runtime_cgroup_version(void);

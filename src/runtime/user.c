@@ -175,3 +175,17 @@ int user_resolve(int root, struct launch *l, struct err *e)
 	}
 	return 0;
 }
+
+int runtime_user_find(int root, const char *user, uint32_t *ret_uid, uint32_t *ret_gid,
+		      struct err *e)
+{
+	const struct oci_process p = {.user.username = user && *user ? user : NULL};
+	AUTO_FREE struct launch *l = NEW(struct launch);
+
+	l->process = &p;
+	if (user_resolve(root, l, e) < 0)
+		return -1;
+	*ret_uid = l->uid;
+	*ret_gid = l->gid;
+	return 0;
+}

@@ -116,12 +116,19 @@ static int member_fill(struct reader *r, struct archive_entry *ae, struct member
 }
 
 static int apply_entry(struct reader *r, struct writer *w, struct seal *seal,
-		       struct archive_entry *ae, struct member_xattr *x, struct err *e)
+		       const struct unpack_apply *o, struct archive_entry *ae,
+		       struct member_xattr *x, struct err *e)
 {
 	struct member m;
 	int fd;
 
-	if (member_fill(r, ae, &m, x, e) < 0 || writer_add(w, &m, &fd, e) < 0)
+	if (member_fill(r, ae, &m, x, e) < 0)
+		return -1;
+	if (o->own) {
+		m.uid = o->uid;
+		m.gid = o->gid;
+	}
+	if (writer_add(w, &m, &fd, e) < 0)
 		return -1;
 	if (fd < 0)
 		return 0;
@@ -144,8 +151,10 @@ static int apply_all(struct reader *r, const struct unpack_apply *o, struct err 
 	int rc;
 
 	writer_seal(w, seal);
+	if (o->keep_types)
+		writer_keep_types(w);
 	while ((rc = reader_next(r, &ae, e)) > 0)
-		if (apply_entry(r, w, seal, ae, x, e) < 0)
+		if (apply_entry(r, w, seal, o, ae, x, e) < 0)
 			return -1;
 	if (rc < 0)
 		return -1;

@@ -30,6 +30,7 @@ struct pack {
 	struct map *links; /* "dev:ino" -> first member name */
 	struct unpack_result *ret;
 	bool layer;
+	bool dotted; /* members of "./" are named with it */
 	char *xattr_names, *xattr_value;
 	char name[WRITER_PATH_MAX]; /* of the current member */
 };
@@ -208,7 +209,7 @@ static int add_dir(struct pack *p, int fd, unsigned depth, struct err *e)
 	dir = own >= 0 ? fdopendir(own) : NULL;
 	if (!dir)
 		return err_sys(e, -errno, "entry \"%s\": read", p->name);
-	if (at == 2 && p->name[0] == '.') /* "./": its members are named without it */
+	if (at == 2 && p->name[0] == '.' && !p->dotted) /* "./": its members are named without it */
 		at = 0;
 	while (rc == 0 && (d = readdir(dir)))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
@@ -221,6 +222,7 @@ static int pack_path(struct pack *p, const struct unpack_pack *o, struct err *e)
 {
 	AUTO_FREE char *path = xstrdup(o->path && *o->path ? o->path : ".");
 	size_t n = strlen(path);
+	p->dotted = !o->name && str_ends(path, "/.");
 	bool follow = str_ends(path, "/.") || str_ends(path, "/") || !strcmp(path, ".");
 
 	while (n > 1 && path[n - 1] == '/')

@@ -55,6 +55,9 @@ struct unpack_apply {
 	int seal_fd;	       /* an empty file for the seal (seal-priv.h); 0, FD_NONE: none */
 	bool plain;	       /* no whiteouts */
 	bool user_xattr;       /* user.overlay.* */
+	bool keep_types;       /* a directory is not replaced by a file, nor a file by one */
+	bool own;	       /* all entries belong to uid:gid */
+	uint32_t uid, gid;
 };
 int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct err *e);
 
@@ -101,7 +104,8 @@ int unpack_tar(int list_fd, int dir_fd, int out_fd, struct unpack_result *ret, s
 
 struct unpack_pack {
 	int dir_fd, out_fd;
-	const char *path; /* inside dir_fd, NULL: "." */
+	/* Inside dir_fd, NULL: ".". "DIR/." without a name: the content, named "./x". */
+	const char *path;
 	const char *name; /* first member's name, NULL: last component */
 	bool layer;	  /* turn overlay whiteouts into .wh. files */
 };

@@ -39,6 +39,8 @@ struct seal;
 struct writer *writer_new(int target_fd, bool plain, bool user_xattr); /* fd is borrowed */
 /* Record there what is made; borrowed. The content of regular files is the caller's to record. */
 void writer_seal(struct writer *w, struct seal *s);
+/* An entry that would change a directory into something else, or the reverse, is an error. */
+void writer_keep_types(struct writer *w);
 /* Sets the directories' times of what is still open. */
 void writer_free(struct writer *w);
 DEFINE_AUTO(writer);

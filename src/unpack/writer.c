@@ -38,7 +38,7 @@ struct frame {
 };
 
 struct writer {
-	bool plain, user_xattr;
+	bool plain, user_xattr, keep_types;
 	bool stale; /* a directory was removed: open frames may be dead */
 	struct seal *seal;
 	char path[WRITER_PATH_MAX];
@@ -531,6 +531,24 @@ static int add_other(struct writer *w, const struct member *m, const char *name,
 	return rc;
 }
 
+void writer_keep_types(struct writer *w)
+{
+	w->keep_types = true;
+}
+
+static int check_type(struct writer *w, const struct member *m, const char *name, struct err *e)
+{
+	bool dir = !m->link && S_ISDIR(m->mode);
+	struct stat st;
+
+	if (fstatat(w->frames[w->depth - 1].fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    S_ISDIR(st.st_mode) == dir)
+		return 0;
+	return err_set(e, ERR_INVALID, "cannot overwrite %s \"/%s\" with %s \"/%s\"",
+		       dir ? "non-directory" : "directory", m->name,
+		       dir ? "directory" : "non-directory", m->name);
+}
+
 int writer_add(struct writer *w, const struct member *m, int *ret_fd, struct err *e)
 {
 	const char *slash = strrchr(m->name, '/'), *name = slash ? slash + 1 : m->name;
@@ -544,6 +562,8 @@ int writer_add(struct writer *w, const struct member *m, int *ret_fd, struct err
 		return -1;
 	if (!*name)
 		return add_other(w, m, name, e);
+	if (w->keep_types && check_type(w, m, name, e) < 0)
+		return -1;
 	w->frames[w->depth - 1].dirty = true;
 	if (!w->plain && !strcmp(name, WH_OPAQUE))
 		return set_opaque(w, w->frames[w->depth - 1].fd, m->name, e);

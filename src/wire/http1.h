@@ -40,7 +40,7 @@ struct http1 {
 	uint64_t remaining; /* of the body or of the current chunk */
 	bool has_length;
 	char api_version[16];
-	char path_stat[1024]; /* X-Docker-Container-Path-Stat */
+	char path_stat[HTTP1_LINE_MAX]; /* X-Docker-Container-Path-Stat */
 	/* internal */
 	unsigned nheaders;
 	size_t nline;
