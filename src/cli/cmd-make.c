@@ -9,8 +9,7 @@
 
 #include "base/banned.h"
 
-/* "name:tag" as the two query values of the API. */
-static void query_name(struct buf *path, const char *name)
+void query_name(struct buf *path, const char *name)
 {
 	const char *slash = strrchr(name, '/');
 	const char *colon = strchr(slash ? slash : name, ':');

@@ -99,6 +99,13 @@ static const struct opt commit_options[] = {
 	{'p', "pause", B, NULL, "Pause the container meanwhile", "true", 0},
 	OPT_END,
 };
+static const struct opt bootstrap_options[] = {
+	{0, "include", S, "packages", "More packages, separated by commas", NULL, 0},
+	{0, "mirror", S, NULL, "Archive to take the packages from (default: apt's)", NULL, 0},
+	{'q', "quiet", B, NULL, "No progress", NULL, 0},
+	{0, "variant", S, NULL, "How much is in it, as mmdebstrap names it", "minbase", 0},
+	OPT_END,
+};
 static const struct opt import_options[] = {
 	{'c', "change", L, NULL, "Apply a Dockerfile instruction", NULL, 0},
 	{'m', "message", S, NULL, "Message of the image's history", NULL, 0},
@@ -332,6 +339,9 @@ const struct command cli_commands[] = {
 	 output_options, 1, 1, true, G, cmd_export},
 	{"history", "image", "history", NULL, "IMAGE", "Show how an image was made",
 	 history_options, 1, 1, true, G, cmd_history},
+	{NULL, "image", "bootstrap", NULL, "DISTRIBUTION:SUITE [NAME[:TAG]]",
+	 "Make a minimal image from the distribution's archive", bootstrap_options, 1, 2, true, G,
+	 cmd_image_bootstrap},
 	{"import", "image", "import", NULL, "file|URL|- [REPOSITORY[:TAG]]",
 	 "Make an image of a tar archive", import_options, 1, 2, true, G, cmd_import},
 	{"inspect", NULL, NULL, NULL, "NAME|ID [NAME|ID...]", "Show everything about objects",

@@ -23,6 +23,8 @@ COMMAND(logout);
 int upload(struct conn *k, int fd, struct err *e);
 int download(struct cli *c, const char *path, const char *output, struct err *e);
 int load_dir(struct conn *k, const char *path, struct err *e);
+/* "name:tag" as the query values repo and tag. */
+void query_name(struct buf *path, const char *name);
 /*
  * POST an import and show its progress. send streams the tar as chunks with its end (NULL: no
  * body); -1 with ERR_CANCELLED cuts the connection, so that the engine drops the half image.
@@ -48,6 +50,7 @@ COMMAND(update);
 COMMAND(diff);
 COMMAND(commit);
 COMMAND(import);
+COMMAND(image_bootstrap);
 COMMAND(port);
 COMMAND(export);
 COMMAND(top);

@@ -30,3 +30,5 @@ struct fetch_sub {
 /* Callbacks of `sub` never run before this returns. */
 void fetch_subscribe(struct image_service *s, const struct fetch_want *want, struct fetch_sub *sub);
 void fetch_unsubscribe(struct fetch_sub *sub); /* unlinked is fine */
+/* The owners that the result line of an unpacked layer tells. */
+struct store_ids fetch_ids(const struct json *result);

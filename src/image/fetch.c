@@ -158,6 +158,14 @@ static void try_commits(struct image_service *s)
 
 /* ---- the stream ---- */
 
+struct store_ids fetch_ids(const struct json *j)
+{
+	if (!json_get(j, "uidMin"))
+		return STORE_IDS_EMPTY;
+	return (struct store_ids){json_i64(json_get(j, "uidMin")), json_i64(json_get(j, "uidMax")),
+				  json_i64(json_get(j, "gidMin")), json_i64(json_get(j, "gidMax"))};
+}
+
 static int worker_line(void *ud, const struct json *j, struct err *e)
 {
 	struct fetch *f = ud;
@@ -175,11 +183,7 @@ static int worker_line(void *ud, const struct json *j, struct err *e)
 			       "layer %s: unpacked to something else than announced",
 			       f->want.blob.text);
 	f->content_size = json_u64(json_get(j, "contentSize"));
-	f->tmp.ids = STORE_IDS_EMPTY;
-	if (json_get(j, "uidMin"))
-		f->tmp.ids = (struct store_ids){
-			json_i64(json_get(j, "uidMin")), json_i64(json_get(j, "uidMax")),
-			json_i64(json_get(j, "gidMin")), json_i64(json_get(j, "gidMax"))};
+	f->tmp.ids = fetch_ids(j);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  * time; commit has a second worker that packs the container's upper directory in front of it. The
  * configuration is written last: until then nothing is visible, and a failure leaves nothing.
  */
+#include "image/fetch-priv.h"
 #include "image/platform.h"
 #include "image/service-priv.h"
 #include "image/worker-priv.h"
@@ -22,6 +23,7 @@
 
 #define CHILD_TARGET_FD 3
 #define CHILD_BLOB_FD	4
+#define CHILD_SEAL_FD	5
 #define CHILD_DIR_FD	3
 #define CHILD_OUT_FD	4
 
@@ -247,6 +249,7 @@ static int apply_line(void *ud, const struct json *j, struct err *e)
 		return err_set(e, ERR_SYSTEM, UNPACK_PROGRAM " answered in an unknown way");
 	m->size = json_u64(json_get(j, "size"));
 	m->content_size = json_u64(json_get(j, "contentSize"));
+	m->tmp.ids = fetch_ids(j);
 	m->entries = json_u64(json_get(j, "entries"));
 	return 0;
 }
@@ -304,6 +307,8 @@ static int start_apply(struct make *m, int in_fd, struct err *e)
 			      "3",
 			      "--blob-fd",
 			      "4",
+			      "--seal-fd",
+			      "5",
 			      "--sync",
 			      m->parent ? NULL : "--decode",
 			      NULL};
@@ -315,13 +320,15 @@ static int start_apply(struct make *m, int in_fd, struct err *e)
 		return err_sys(e, -errno, "create the file of the new layer");
 	if (store_layer_begin(s, &m->tmp, e) < 0)
 		return -1;
-	struct spawn_fd fds[] = {{m->tmp.fd, CHILD_TARGET_FD}, {blob, CHILD_BLOB_FD}};
+	struct spawn_fd fds[] = {{m->tmp.fd, CHILD_TARGET_FD},
+				 {blob, CHILD_BLOB_FD},
+				 {m->tmp.seal_fd, CHILD_SEAL_FD}};
 	struct image_worker_start o = {
 		.loop = m->job.service->loop,
 		.program = m->job.service->unpack,
 		.argv = argv,
 		.fds = fds,
-		.nfds = 2,
+		.nfds = 3,
 		.stdin_fd = in_fd,
 		.ops = {.line = apply_line, .end = apply_end, .drained = drained, .ud = m}};
 	return image_worker_start(&o, &m->worker, e);
