@@ -152,6 +152,7 @@ struct event_log;
 
 struct engine {
 	uv_loop_t *loop;
+	int shim_fd; /* the sealed shim, shim_path leads to it; negative: it could not be sealed */
 	char *data_dir, *run_dir, *program_dir, *host, *shim_path, *init_path, *seccomp_cache;
 	bool trace, closing;
 	bool shutting_down; /* stops are the engine's, not a user's */

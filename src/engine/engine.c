@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "engine/engine-priv.h"
 #include "sys/fs.h"
+#include "sys/seal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -360,6 +361,17 @@ static void load_identity(struct engine *g)
 		log_warn("cannot keep the engine's id: %s", e.text);
 }
 
+/* The shim's processes go into containers: they run from a sealed view of its file. */
+static void seal_shim(struct engine *g)
+{
+	AUTO_FREE char *path = xasprintf("%s/coracle-shim", g->program_dir);
+
+	g->shim_fd = seal_program(path);
+	if (g->shim_fd < 0)
+		log_warn("%s cannot be sealed against containers: %s", path, strerror(-g->shim_fd));
+	g->shim_path = g->shim_fd < 0 ? TAKE_PTR(path) : xasprintf("/proc/self/fd/%d", g->shim_fd);
+}
+
 int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct engine **ret,
 		struct err *e)
 {
@@ -373,7 +385,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	g->run_dir = xstrdup(o->run_dir);
 	g->program_dir = xstrdup(o->program_dir);
 	g->host = xstrdup(o->host ? o->host : "");
-	g->shim_path = xasprintf("%s/coracle-shim", o->program_dir);
+	seal_shim(g);
 	g->init_path = xasprintf("%s/coracle-init", o->program_dir);
 	g->seccomp_cache = xasprintf("%s/seccomp", o->run_dir);
 	g->own_config = o->config ? NULL : config_default();
@@ -444,6 +456,7 @@ void engine_close(struct engine *g)
 	free(g->program_dir);
 	free(g->host);
 	free(g->shim_path);
+	fd_close(&g->shim_fd);
 	free(g->init_path);
 	free(g->seccomp_cache);
 	config_free(g->own_config);

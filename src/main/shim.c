@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "base/banned.h"
@@ -27,6 +28,8 @@ int main(int argc, char **argv)
 		log_error("usage: coracle-shim DIRECTORY (started by coracled)");
 		return 1;
 	}
+	/* executed by a descriptor, the kernel would name it after that */
+	(void)prctl(PR_SET_NAME, "coracle-shim", 0, 0, 0);
 	(void)setsid();
 	/* One small heap: no thresholds that grow with use. */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024);

@@ -6,11 +6,15 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "oci/oci-priv.h"
+#include "sys/seal.h"
 
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/banned.h"
 
@@ -21,22 +25,23 @@ static const struct {
 	const char *name;
 	int (*run)(char **args, int n, struct err *e);
 	int min, max; /* arguments; max -1: any */
+	bool inside;  /* a copy of this process enters the container */
 	const char *args, *what;
 } commands[] = {
-	{"create", oci_create, 1, 1, "ID", "create a container"},
-	{"start", oci_start, 1, 1, "ID", "start a created container"},
-	{"run", oci_run, 1, 1, "ID", "create, start and wait"},
-	{"exec", oci_exec, 1, -1, "ID [COMMAND ARG...]", "run a program in a container"},
-	{"state", oci_show_state, 1, 1, "ID", "show the state of a container"},
-	{"list", oci_list, 0, 0, "", "list containers"},
-	{"kill", oci_kill, 1, 2, "ID [SIGNAL]", "send a signal"},
-	{"delete", oci_delete, 1, 1, "ID", "remove a stopped container"},
-	{"pause", oci_pause, 1, 1, "ID", "freeze all processes"},
-	{"resume", oci_resume, 1, 1, "ID", "thaw all processes"},
-	{"ps", oci_ps, 1, -1, "ID", "list the processes of a container"},
-	{"update", oci_update, 1, 1, "ID", "change limits"},
-	{"features", oci_features, 0, 0, "", "show what this runtime can do"},
-	{"spec", oci_spec, 0, 0, "", "write a config.json to start from"},
+	{"create", oci_create, 1, 1, true, "ID", "create a container"},
+	{"start", oci_start, 1, 1, false, "ID", "start a created container"},
+	{"run", oci_run, 1, 1, true, "ID", "create, start and wait"},
+	{"exec", oci_exec, 1, -1, true, "ID [COMMAND ARG...]", "run a program in a container"},
+	{"state", oci_show_state, 1, 1, false, "ID", "show the state of a container"},
+	{"list", oci_list, 0, 0, false, "", "list containers"},
+	{"kill", oci_kill, 1, 2, false, "ID [SIGNAL]", "send a signal"},
+	{"delete", oci_delete, 1, 1, false, "ID", "remove a stopped container"},
+	{"pause", oci_pause, 1, 1, false, "ID", "freeze all processes"},
+	{"resume", oci_resume, 1, 1, false, "ID", "thaw all processes"},
+	{"ps", oci_ps, 1, -1, false, "ID", "list the processes of a container"},
+	{"update", oci_update, 1, 1, false, "ID", "change limits"},
+	{"features", oci_features, 0, 0, false, "", "show what this runtime can do"},
+	{"spec", oci_spec, 0, 0, false, "", "write a config.json to start from"},
 };
 
 static void usage(FILE *f)
@@ -228,7 +233,19 @@ static int command_options(int argc, char **argv, struct err *e)
 	return optind;
 }
 
-static int run_command(int argc, char **argv, struct err *e)
+/* Before anything of ours is inside a container: go on as a sealed program. */
+static void seal_self(char **argv)
+{
+	if (seal_is_sealed())
+		return;
+	AUTO_FD int fd = seal_program("/proc/self/exe");
+	if (fd >= 0)
+		syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
+	log_warn("coracle-runtime cannot be sealed against containers: %s",
+		 strerror(fd < 0 ? -fd : errno));
+}
+
+static int run_command(int argc, char **argv, char **whole, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(commands[i].name, argv[0]) != 0)
@@ -237,6 +254,8 @@ static int run_command(int argc, char **argv, struct err *e)
 		if (k < 0)
 			return -1;
 		int n = argc - k;
+		if (commands[i].inside)
+			seal_self(whole);
 		if (n < commands[i].min || (commands[i].max >= 0 && n > commands[i].max))
 			return err_set(e, ERR_INVALID, "usage: coracle-runtime %s [OPTIONS] %s",
 				       commands[i].name, commands[i].args);
@@ -262,6 +281,7 @@ int oci_main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
 
+	prctl(PR_SET_NAME, "coracle-runtime", 0, 0, 0);
 	trace_setup("coracle-runtime");
 	int i = global_options(argc, argv);
 	if (i < 0) {
@@ -273,7 +293,7 @@ int oci_main(int argc, char **argv)
 		return 1;
 	}
 	oci_arena = arena_new();
-	if (run_command(argc - i, argv + i, &e) < 0) {
+	if (run_command(argc - i, argv + i, argv, &e) < 0) {
 		log_error("%s", e.text);
 		return failure_code(argv[i], &e);
 	}

@@ -95,7 +95,7 @@ witness_pid_same() {
 			run_engine
 		else
 			for p in $(home_pids); do
-				case "$(readlink "/proc/$p/exe")" in */coracle-unpack) kill -9 "$p" 2>/dev/null || true ;; esac
+				case "$(cat "/proc/$p/comm" 2>/dev/null)" in coracle-unpack) kill -9 "$p" 2>/dev/null || true ;; esac
 			done
 			wait "$client" 2>/dev/null || true
 		fi

@@ -13,7 +13,7 @@ teardown() { stop_engine; }
 
 one_engine() {
 	local p
-	for p in $(home_pids); do case "$(readlink "/proc/$p/exe")" in */coracled) echo "$p" ;; esac; done
+	for p in $(home_pids); do case "$(cat "/proc/$p/comm" 2>/dev/null)" in coracled) echo "$p" ;; esac; done
 }
 
 @test "the command line starts the engine when none listens" {

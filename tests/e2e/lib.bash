@@ -57,18 +57,18 @@ engine_pid() {
 
 # Pids of every process of this home: engine, shims, workers (by executable and argument or open folder).
 home_pids() {
-	local f exe
+	local f name
 	# One grep over all processes: a machine may have hundreds.
 	grep -lsF -e "$HOME_DIR" /proc/[0-9]*/cmdline /proc/[0-9]*/environ | cut -d/ -f3 | sort -u |
 		while read -r f; do
-			exe=$(readlink "/proc/$f/exe" 2>/dev/null) || continue
-			case "$exe" in */coracled | */coracle-shim | */coracle-unpack) echo "$f" ;; esac
+			name=$(cat "/proc/$f/comm" 2>/dev/null) || continue
+			case "$name" in coracled | coracle-shim | coracle-unpack) echo "$f" ;; esac
 		done
 }
 shim_pids() {
 	local p
 	for p in $(home_pids); do
-		case "$(readlink "/proc/$p/exe")" in */coracle-shim) echo "$p" ;; esac
+		case "$(cat "/proc/$p/comm" 2>/dev/null)" in coracle-shim) echo "$p" ;; esac
 	done
 }
 

@@ -222,3 +222,13 @@ hook() { # NAME [COMMAND]: a hook that records where and with what state it ran
 	run -0 unshare -m sh -c "mount --bind '$B/host' '$B/host' && mount -t proc proc '$B/host/proc' && mount --rbind /sys '$B/host/sys' && chroot '$B/host' /bin/coracle-runtime --root /state run -b /b $ID"
 	equals "$output" deep
 }
+
+@test "what enters a container runs from a file that cannot be written" {
+	command_is echo program
+	config --argjson a "$(hook createRuntime "cat >/dev/null; test -r /proc/\$PPID/exe && ! test -w /proc/\$PPID/exe && echo sealed >$B/sealed")" \
+		'.hooks = {createRuntime: [$a]}'
+	run -0 rt run -b "$B" "$ID"
+	equals "$output" program
+	equals "$(cat "$B/sealed")" sealed
+	[ -w "$BIN/coracle-runtime" ]
+}

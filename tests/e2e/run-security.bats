@@ -214,3 +214,13 @@ caps() { # FLAGS... -> CapEff of a program run with them
 	code 125
 	contains "$output" "no-such-runtime"
 }
+
+@test "a container cannot write the program that executed it" {
+	id=$(c run -d default sleep 1000)
+	for p in $(shim_pids); do
+		[ -r "/proc/$p/exe" ]
+		[ ! -w "/proc/$p/exe" ]
+	done
+	[ -n "$p" ]
+	c rm -f "$id"
+}
