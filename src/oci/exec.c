@@ -94,6 +94,7 @@ int oci_exec(char **args, int n, struct err *e)
 				   .stdio = {0, 1, 2},
 				   .seccomp = cfg.linux_ ? cfg.linux_->seccomp : NULL,
 				   .seccomp_cache_dir = cache,
+				   .personality = cfg.linux_ ? cfg.linux_->personality : NULL,
 				   .preserve_fds = oci_opt.preserve_fds,
 				   .notice = oci_notice};
 	if (runtime_exec(&c, &req, &done, e) < 0)

@@ -42,8 +42,9 @@ static int parse_namespaces(struct setup *s, struct err *e)
 		if (!v[i].path || !*v[i].path) {
 			if (flag == CLONE_NEWCGROUP)
 				s->new_cgroup_ns = true;
-			else if (flag != CLONE_NEWTIME) /* needs offsets before the first process:
-							   not offered yet */
+			else if (flag == CLONE_NEWTIME)
+				s->new_time_ns = true;
+			else
 				s->clone_flags |= flag;
 			continue;
 		}
@@ -64,6 +65,7 @@ static void setup_done(struct setup *s)
 	for (size_t i = 0; i < s->njoins; i++)
 		fd_close(&s->joins[i].fd);
 	launch_done(&s->launch);
+	idmap_done(s);
 	free(s->bundle_path);
 }
 
@@ -86,28 +88,15 @@ static char *cgroup_path_of(const struct runtime_create *req)
 			 req->id);
 }
 
-static int write_map(pid_t pid, const char *file, const struct objs *map)
-{
-	char path[64];
-	AUTO_BUF struct buf b = BUF_INIT(4096);
-	const struct oci_id_map *v = map->v;
-
-	for (size_t i = 0; i < map->n; i++)
-		buf_addf(&b, "%llu %llu %llu\n", (unsigned long long)v[i].container_id,
-			 (unsigned long long)v[i].host_id, (unsigned long long)v[i].size);
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	return fs_write_file(path, buf_text(&b));
-}
-
 static int map_users(const struct setup *s, pid_t pid, int sock, struct err *e)
 {
 	const struct oci_linux *l = s->cfg->linux_;
 
 	if (!(s->clone_flags & CLONE_NEWUSER))
 		return 0;
-	int rc = write_map(pid, "uid_map", &l->uid_mappings);
+	int rc = idmap_write(pid, "uid_map", &l->uid_mappings);
 	if (rc == 0)
-		rc = write_map(pid, "gid_map", &l->gid_mappings);
+		rc = idmap_write(pid, "gid_map", &l->gid_mappings);
 	if (rc == 0)
 		rc = channel_open_gate(sock, GATE_MAPPED);
 	return rc < 0 ? err_sys(e, rc, "write the id mappings") : 0;
@@ -253,7 +242,7 @@ static int run_child(struct setup *s, struct runtime_container *c, int child_soc
 	const struct runtime_create *req = s->req;
 	bool v2 = cgroup_version() == 2, joins_pid = false, joins_user = false;
 	AUTO_FD int cgroup_fd = FD_NONE;
-	int rc;
+	int rc, own_time = FD_NONE;
 
 	for (size_t i = 0; i < s->njoins; i++) {
 		joins_pid |= s->joins[i].flag == CLONE_NEWPID;
@@ -262,14 +251,22 @@ static int run_child(struct setup *s, struct runtime_container *c, int child_soc
 	/* as root of a new user namespace the child may not write to the host's groups */
 	s->attach_self = cgroup_version() == 1 && !(s->clone_flags & CLONE_NEWUSER) && !joins_user;
 	if (v2) {
-		if (make_cgroup(req, c->cgroup_path, e) < 0)
+		if (make_cgroup(req, c->cgroup_path, e) < 0) {
+			close(child_sock);
 			return -1;
+		}
 		cgroup_fd = joins_pid ? FD_NONE : cgroup_open_v2(c->cgroup_path);
+	}
+	if (timens_enter(s, &own_time, e) < 0) {
+		timens_leave(&own_time);
+		close(child_sock);
+		return -1;
 	}
 	c->pid = clone_child(s, cgroup_fd, &c->pidfd);
 	bool born_inside = cgroup_fd >= 0 && c->pid > 0;
 	if (c->pid < 0 && cgroup_fd >= 0) /* before 5.7 there is no CLONE_INTO_CGROUP */
 		c->pid = clone_child(s, FD_NONE, &c->pidfd);
+	timens_leave(&own_time);
 	close(child_sock);
 	if (c->pid < 0)
 		return err_sys(e, c->pid, "clone the container's first process");
@@ -336,13 +333,15 @@ int runtime_create(const struct runtime_create *req, struct runtime_container *r
 	s.launch = (struct launch){
 		.process = req->config->process,
 		.console = FD_NONE,
+		.proc_fd = FD_NONE,
 		.preserve_fds = req->preserve_fds,
 		.die_with_caller = req->die_with_caller,
 		.init_argv0 = req->init_path && *req->init_path ? "/sbin/docker-init" : NULL};
 	memcpy(s.launch.stdio, req->stdio, sizeof(s.launch.stdio));
 	c.cgroup_path = cgroup_path_of(req);
 	s.cgroup_path = c.cgroup_path;
-	if (find_bundle(&s, e) < 0 || parse_namespaces(&s, e) < 0 ||
+	if (find_bundle(&s, e) < 0 || parse_namespaces(&s, e) < 0 || idmap_prepare(&s, e) < 0 ||
+	    launch_personality(&s.launch, req->config->linux_->personality, e) < 0 ||
 	    launch_prepare(&s.launch, req->seccomp_profile, req->config->linux_->seccomp,
 			   req->seccomp_cache_dir, req->privileged_seccomp_off, e) < 0)
 		goto out;

@@ -21,20 +21,22 @@
 
 #include "base/banned.h"
 
-static int same_userns(pid_t pid)
+/* Are we in the same namespace ("user", "time") as pid? */
+static int same_ns(pid_t pid, const char *type)
 {
 	struct stat a, b;
-	char path[40];
+	char ours[40], theirs[40];
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	if (stat("/proc/self/ns/user", &a) < 0 || stat(path, &b) < 0)
+	snprintf(ours, sizeof(ours), "/proc/self/ns/%s", type);
+	snprintf(theirs, sizeof(theirs), "/proc/%d/ns/%s", pid, type);
+	if (stat(ours, &a) < 0 || stat(theirs, &b) < 0)
 		return -errno;
 	return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
 static int enter(const struct runtime_container *c, struct err *e)
 {
-	int same = same_userns(c->pid);
+	int same = same_ns(c->pid, "user");
 	int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
 		    CLONE_NEWCGROUP;
 
@@ -42,6 +44,8 @@ static int enter(const struct runtime_container *c, struct err *e)
 		return err_set(e, ERR_CONFLICT, "the container is not running");
 	if (!same)
 		flags |= CLONE_NEWUSER;
+	if (same_ns(c->pid, "time") == 0) /* an error: a kernel without them */
+		flags |= CLONE_NEWTIME;
 	if (setns(c->pidfd, flags) < 0)
 		return err_sys(e, -errno, "join the container's namespaces");
 	if (!same && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
@@ -131,8 +135,10 @@ static int wait_running(const struct runtime_exec *req, int sock, struct runtime
 int runtime_exec(const struct runtime_container *c, const struct runtime_exec *req,
 		 struct runtime_process *ret, struct err *e)
 {
-	struct launch l = {
-		.process = req->process, .console = FD_NONE, .preserve_fds = req->preserve_fds};
+	struct launch l = {.process = req->process,
+			   .console = FD_NONE,
+			   .proc_fd = FD_NONE,
+			   .preserve_fds = req->preserve_fds};
 	struct runtime_process p = {-1, FD_NONE, FD_NONE};
 	int socks[2], status, rc;
 
@@ -141,6 +147,8 @@ int runtime_exec(const struct runtime_container *c, const struct runtime_exec *r
 	if (req->process->args.n == 0 || !req->process->args.v[0][0])
 		return err_set(e, ERR_INVALID, "no command specified");
 	memcpy(l.stdio, req->stdio, sizeof(l.stdio));
+	if (launch_personality(&l, req->personality, e) < 0)
+		return -1;
 	if (launch_prepare(&l, req->seccomp_profile, req->seccomp, req->seccomp_cache_dir, false,
 			   e) < 0)
 		return -1;

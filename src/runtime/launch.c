@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "runtime/runtime-priv.h"
 #include "sys/fs.h"
+#include "sys/lsm.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -35,6 +37,53 @@ static int caps_set(const struct strs *s, uint64_t *ret, struct err *e)
 	return 0;
 }
 
+/* Labels that this kernel cannot set are an error: they are there to confine. */
+static int prepare_labels(struct launch *l, struct err *e)
+{
+	const char *apparmor = l->process->apparmor_profile, *selinux = l->process->selinux_label;
+	bool a = apparmor && *apparmor, s = selinux && *selinux;
+
+	l->proc_fd = FD_NONE;
+	if (a && !lsm_apparmor_enabled())
+		return err_set(e, ERR_UNSUPPORTED,
+			       "apparmor profile %s: AppArmor is not enabled on this host",
+			       apparmor);
+	if (s && !lsm_selinux_enabled())
+		return err_set(e, ERR_UNSUPPORTED,
+			       "selinux label %s: SELinux is not enabled on this host", selinux);
+	if (a || s) {
+		l->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (l->proc_fd < 0)
+			return err_sys(e, -errno, "open /proc");
+	}
+	return 0;
+}
+
+static int apply_labels(const struct launch *l, struct err *e)
+{
+	if (l->proc_fd < 0)
+		return 0;
+	int rc = lsm_exec_apparmor(l->proc_fd, l->process->apparmor_profile);
+	if (rc < 0)
+		return err_sys(e, rc, "apply apparmor profile %s", l->process->apparmor_profile);
+	rc = lsm_exec_selinux(l->proc_fd, l->process->selinux_label);
+	return rc < 0 ? err_sys(e, rc, "apply selinux label %s", l->process->selinux_label) : 0;
+}
+
+int launch_personality(struct launch *l, const struct oci_personality *p, struct err *e)
+{
+	l->personality = -1;
+	if (!p)
+		return 0;
+	if (strcmp(p->domain, "LINUX") == 0)
+		l->personality = PER_LINUX;
+	else if (strcmp(p->domain, "LINUX32") == 0)
+		l->personality = PER_LINUX32;
+	else
+		return err_set(e, ERR_INVALID, "unknown personality %s", p->domain);
+	return 0;
+}
+
 int launch_prepare(struct launch *l, const char *profile, const char *raw, const char *cache_dir,
 		   bool off, struct err *e)
 {
@@ -42,6 +91,8 @@ int launch_prepare(struct launch *l, const char *profile, const char *raw, const
 	AUTO_BUF struct buf text = BUF_INIT(PROFILE_MAX_BYTES);
 	struct seccomp_source src = {.cache_dir = cache_dir};
 
+	if (prepare_labels(l, e) < 0)
+		return -1;
 	if (c) {
 		l->have_caps = true;
 		caps_set(&c->bounding, &l->caps.bounding, e);
@@ -70,6 +121,7 @@ void launch_done(struct launch *l)
 {
 	seccomp_prog_done(&l->seccomp);
 	fd_close(&l->console);
+	fd_close(&l->proc_fd);
 	free(l->start_state);
 }
 
@@ -340,8 +392,10 @@ int launch_exec(struct launch *l, struct err *e)
 
 	if (l->start_hooks && runtime_run_hooks(l->start_hooks, l->start_state, e) < 0)
 		return -1;
-	if (enter_cwd(l, e) < 0)
+	if (enter_cwd(l, e) < 0 || apply_labels(l, e) < 0)
 		return -1;
+	if (l->personality >= 0 && personality((unsigned long)l->personality) < 0)
+		return err_sys(e, -errno, "set the personality");
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "set no_new_privs");
 	if (become_user(l, e) < 0)

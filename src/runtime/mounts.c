@@ -136,7 +136,10 @@ static int bind_mount(struct setup *s, const struct oci_mount *m, struct mount_o
 	if (!m->source || fstatat(base, m->source, &st, 0) < 0)
 		return err_set(e, ERR_INVALID, "bind source path does not exist: %s",
 			       m->source ? m->source : "");
-	AUTO_FD int fd = mount_clone(base, m->source, o->rbind);
+	ptrdiff_t index = m - (const struct oci_mount *)s->cfg->mounts.v;
+	AUTO_FD int fd = s->idmapped && s->idmapped[index] > 0
+				 ? s->idmapped[index]
+				 : mount_clone(base, m->source, o->rbind);
 	if (fd < 0)
 		return err_sys(e, fd, "bind %s", m->source);
 	AUTO_FD int target = mounts_target(s->root, m->destination, S_ISDIR(st.st_mode), e);

@@ -41,6 +41,8 @@ struct launch {
 	int sock;			/* channel to the parent */
 	int console;			/* slave, FD_NONE without terminal */
 	const char *init_argv0;		/* "/sbin/docker-init" or NULL */
+	long personality;		/* for personality(2); -1: the caller's */
+	int proc_fd;			/* the host's /proc for labels; FD_NONE without any */
 	const struct objs *start_hooks; /* startContainer; NULL: none */
 	char *start_state;		/* their input, owned */
 	/* resolved in the child */
@@ -64,6 +66,8 @@ struct setup {
 	int parent_sock;  /* the caller's end: the child closes its copy, so that the caller's death
 			     ends it */
 	int root;	  /* O_PATH of the container's root, in the child */
+	int *idmapped;	  /* per mount of the configuration: its id-mapped tree, 0: none; owned */
+	bool new_time_ns;
 	char *bundle_path; /* of req->bundle_fd, read before clone; NULL: no bundle */
 };
 
@@ -99,6 +103,7 @@ int user_resolve(int root, struct launch *l, struct err *e);
 /* launch.c */
 int launch_prepare(struct launch *l, const char *profile, const char *raw, const char *cache_dir,
 		   bool off, struct err *e);
+int launch_personality(struct launch *l, const struct oci_personality *p, struct err *e);
 void launch_done(struct launch *l);
 int launch_stdio(struct launch *l, struct err *e);
 int launch_limits(const struct launch *l, struct err *e); /* rlimits, oom score: still privileged */
@@ -113,6 +118,13 @@ bool hooks_wanted(const struct oci_hooks *h);
 int hooks_child(struct setup *s, struct err *e); /* before the root is entered */
 int hooks_caller(const struct runtime_create *req, const struct runtime_container *c,
 		 struct err *e); /* on REPORT_HOOKS */
+/* idmap.c: in the caller */
+int idmap_write(pid_t pid, const char *file, const struct objs *map);
+int idmap_prepare(struct setup *s, struct err *e);
+void idmap_done(struct setup *s);
+/* timens.c: in the caller, around clone; *own starts as FD_NONE */
+int timens_enter(const struct setup *s, int *own, struct err *e);
+void timens_leave(int *own);
 /* child.c */
 _Noreturn void child_main(struct setup *s);
 /* clone.c */

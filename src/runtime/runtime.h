@@ -127,6 +127,7 @@ struct runtime_exec {
 	const char *seccomp; /* raw linux.seccomp of the container's config when seccomp_profile is
 				NULL */
 	const char *seccomp_cache_dir;
+	const struct oci_personality *personality; /* linux.personality of the container; NULL */
 	int preserve_fds;
 	void (*notice)(void *ud, const char *text);
 	void *notice_ud;

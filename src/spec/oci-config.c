@@ -219,6 +219,29 @@ static const struct json_field resources_fields[] = {
 const struct json_schema oci_resources_schema = {"resources", sizeof(struct oci_resources),
 						 resources_fields};
 
+static const struct json_field personality_fields[] = {
+	JSON_FIELD(JT_STR, struct oci_personality, domain, "domain", REQ),
+	{0},
+};
+static const struct json_schema personality_schema = {"personality", sizeof(struct oci_personality),
+						      personality_fields};
+
+static const struct json_field time_offset_fields[] = {
+	JSON_FIELD(JT_I64, struct oci_time_offset, secs, "secs", OMIT),
+	JSON_FIELD(JT_U64, struct oci_time_offset, nanosecs, "nanosecs", OMIT),
+	{0},
+};
+static const struct json_schema time_offset_schema = {"timeOffset", sizeof(struct oci_time_offset),
+						      time_offset_fields};
+static const struct json_field time_offsets_fields[] = {
+	JSON_SUB(JT_OBJP, struct oci_time_offsets, monotonic, "monotonic", OMIT,
+		 &time_offset_schema),
+	JSON_SUB(JT_OBJP, struct oci_time_offsets, boottime, "boottime", OMIT, &time_offset_schema),
+	{0},
+};
+static const struct json_schema time_offsets_schema = {
+	"timeOffsets", sizeof(struct oci_time_offsets), time_offsets_fields};
+
 static const struct json_field linux_fields[] = {
 	JSON_SUB(JT_OBJS, struct oci_linux, uid_mappings, "uidMappings", OMIT, &id_map_schema),
 	JSON_SUB(JT_OBJS, struct oci_linux, gid_mappings, "gidMappings", OMIT, &id_map_schema),
@@ -232,7 +255,9 @@ static const struct json_field linux_fields[] = {
 	JSON_FIELD(JT_STRS, struct oci_linux, masked_paths, "maskedPaths", OMIT),
 	JSON_FIELD(JT_STRS, struct oci_linux, readonly_paths, "readonlyPaths", OMIT),
 	JSON_FIELD(JT_STR, struct oci_linux, mount_label, "mountLabel", OMIT),
-	JSON_FIELD(JT_RAW, struct oci_linux, personality, "personality", OMIT),
+	JSON_SUB(JT_OBJP, struct oci_linux, personality, "personality", OMIT, &personality_schema),
+	JSON_SUB(JT_OBJP, struct oci_linux, time_offsets, "timeOffsets", OMIT,
+		 &time_offsets_schema),
 	{0},
 };
 static const struct json_schema linux_schema = {"linux", sizeof(struct oci_linux), linux_fields};

@@ -128,6 +128,18 @@ struct oci_resources {
 	struct strmap unified;	     /* cgroup v2 file to value */
 };
 
+struct oci_personality {
+	const char *domain; /* "LINUX" or "LINUX32" */
+};
+
+struct oci_time_offset {
+	int64_t secs;
+	uint64_t nanosecs;
+};
+struct oci_time_offsets {
+	const struct oci_time_offset *monotonic, *boottime;
+};
+
 struct oci_linux {
 	struct objs namespaces;			/* struct oci_namespace */
 	struct objs uid_mappings, gid_mappings; /* struct oci_id_map */
@@ -139,7 +151,8 @@ struct oci_linux {
 	const char *rootfs_propagation;
 	struct strs masked_paths, readonly_paths;
 	const char *mount_label;
-	const char *personality; /* raw */
+	const struct oci_personality *personality;
+	const struct oci_time_offsets *time_offsets;
 };
 
 struct oci_hook {

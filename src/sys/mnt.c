@@ -102,6 +102,10 @@ void mount_opts_parse(const char *const *v, size_t n, struct mount_opts *ret)
 			ret->bind = true;
 		else if (strcmp(v[i], "rbind") == 0)
 			ret->bind = ret->rbind = true;
+		else if (strcmp(v[i], "idmap") == 0)
+			ret->idmap = true;
+		else if (strcmp(v[i], "ridmap") == 0)
+			ret->idmap = ret->ridmap = true;
 		else if (strcmp(v[i], "tmpcopyup") == 0)
 			ret->copy_up = true;
 		else if (strcmp(v[i], "remount") == 0)
@@ -208,4 +212,14 @@ int mount_attr(int mount_fd, uint64_t set, uint64_t clr, unsigned long propagati
 	if (errno == ENOSYS)
 		return attr_fallback(mount_fd, set, propagation, recursive);
 	return -errno;
+}
+
+int mount_idmap(int mount_fd, int userns_fd, bool recursive)
+{
+	struct attr_arg a = {.set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd};
+
+	return syscall(442 /* mount_setattr */, mount_fd, "",
+		       AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)) < 0
+		       ? -errno
+		       : 0;
 }

@@ -18,8 +18,9 @@ struct mount_opts {
 	uint64_t rattr_set, rattr_clr; /* the same, recursively (rro, rnosuid ...) */
 	unsigned long propagation;     /* MS_PRIVATE... with MS_REC, 0: leave */
 	bool bind, rbind, copy_up, remount, sync;
-	bool sb_ro;	   /* ro was given */
-	const char **data; /* other options, borrowed strings; array owned */
+	bool idmap, ridmap; /* the container's id mappings apply; ridmap: to all below too */
+	bool sb_ro;	    /* ro was given */
+	const char **data;  /* other options, borrowed strings; array owned */
 	size_t ndata;
 };
 void mount_opts_parse(const char *const *v, size_t n, struct mount_opts *ret);
@@ -31,4 +32,7 @@ int mount_new(const char *type, const char *source, const char *const *data, siz
 int mount_clone(int dir_fd, const char *path,
 		bool recursive); /* detached copy of an existing mount; path "" = dir_fd */
 int mount_attach(int mount_fd, int target_fd);
+/* Show owners through the mappings of a user namespace (Linux 5.12; the file system must allow it).
+ */
+int mount_idmap(int mount_fd, int userns_fd, bool recursive);
 int mount_attr(int mount_fd, uint64_t set, uint64_t clr, unsigned long propagation, bool recursive);

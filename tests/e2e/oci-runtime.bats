@@ -232,3 +232,71 @@ hook() { # NAME [COMMAND]: a hook that records where and with what state it ran
 	equals "$(cat "$B/sealed")" sealed
 	[ -w "$BIN/coracle-runtime" ]
 }
+
+@test "a time namespace with offsets, for the first program and for exec" {
+	config '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 3000000000}, monotonic: {secs: 5}}'
+	start_one sleep 1000
+	run -0 rt exec "$ID" cat /proc/uptime
+	[ "${output%%.*}" -ge 3000000000 ]
+	[ "$(cut -d. -f1 /proc/uptime)" -lt 3000000000 ]
+	rt delete --force "$ID"
+	config '.linux.namespaces |= map(select(.type != "time"))'
+	run rt run -b "$B" "$ID"
+	code 1
+	contains "$output" "time offsets need a time namespace"
+}
+
+@test "the personality of 32-bit programs" {
+	command_is uname -m
+	config '.linux.personality = {domain: "LINUX32"}'
+	run -0 rt run -b "$B" "$ID"
+	equals "$output" i686
+	config '.linux.personality = {domain: "VMS"}'
+	run rt run -b "$B" "$ID"
+	code 1
+	contains "$output" "unknown personality VMS"
+}
+
+@test "id-mapped mounts show other owners and store their own" {
+	mkdir "$B/data"
+	touch "$B/data/f" && chown 1000:1000 "$B/data/f"
+	chmod 777 "$B/data"
+	command_is sh -c 'stat -c "%u %g" /data/f; touch /data/new'
+	ln -s busybox "$B/rootfs/bin/stat"
+	config --arg s "$B/data" '.root.readonly = false | .process.user = {uid: 1500, gid: 1500} |
+		.mounts += [{destination: "/data", source: $s, type: "none", options: ["rbind"],
+		uidMappings: [{containerID: 0, hostID: 1000, size: 3000}], gidMappings: [{containerID: 0, hostID: 1000, size: 3000}]}]'
+	mkdir -p "$B/rootfs/data"
+	run rt run -b "$B" "$ID"
+	[ "$status" = 0 ] || ! grep -q 'Invalid argument' <<<"$output" || skip_because "the file system has no id-mapped mounts"
+	equals "$output" "2000 2000"
+	equals "$(stat -c %u "$B/data/new")" 500
+	config '.mounts[-1] |= (del(.uidMappings, .gidMappings) | .options += ["idmap"])'
+	run rt run -b "$B" "$ID"
+	code 1
+	contains "$output" "no id mappings are given"
+}
+
+@test "labels of a security module that is not there are refused" {
+	[ ! -e /sys/module/apparmor ] || skip_because "AppArmor is enabled here"
+	command_is true
+	config '.process.apparmorProfile = "tight"'
+	run rt run -b "$B" "$ID"
+	code 1
+	contains "$output" "apparmor profile tight: AppArmor is not enabled on this host"
+	config 'del(.process.apparmorProfile) | .process.selinuxLabel = "a:b:c:s0"'
+	run rt run -b "$B" "$ID"
+	code 1
+	contains "$output" "selinux label a:b:c:s0: SELinux is not enabled on this host"
+}
+
+@test "a user namespace: root inside, another user outside" {
+	command_is sleep 1000
+	chmod 755 "$B" "$E2E_TMP"
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 70000, size: 1000}] | .linux.gidMappings = [{containerID: 0, hostID: 70000, size: 1000}]'
+	rt create -b "$B" "$ID" </dev/null >"$B/out" 2>&1 3>&- 4>&-
+	rt start "$ID"
+	run -0 rt exec "$ID" id -u
+	equals "$output" 0
+	equals "$(stat -c %u "/proc/$(field .pid)")" 70000
+}
