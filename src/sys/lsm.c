@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See lsm.h: one write to an attribute of procfs each. */
 #include "sys/lsm.h"
 
 #include "base/attr.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See seal.h: a read-only view of the file first, a copy in memory where mounts are not ours to
+ * make. */
 #include "sys/seal.h"
 
 #include "base/attr.h"
