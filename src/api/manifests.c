@@ -5,6 +5,7 @@
  */
 #include "api/jobs.h"
 #include "image/manifest.h"
+#include "image/referrers.h"
 
 #include "base/banned.h"
 
@@ -144,12 +145,27 @@ static void remove_list(struct api_request *r)
 		api_reply_empty(r, 204);
 }
 
+static void referrers(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	struct image_referrers o = {.ref = r->params[0],
+				    .artifact_type = api_query(r, "artifactType"),
+				    .platform = api_query(r, "platform"),
+				    .auth = api_header(r, "X-Registry-Auth"),
+				    .insecure = api_query_bool(r, "insecure")};
+	struct api_job *t = api_job_question(r, &ev);
+
+	api_settle(r, image_referrers(images(r), &o, &ev, &t->job, &e), &e);
+}
+
 const struct api_route api_routes_manifests[] = {
 	{"GET", "/distribution/{name*}/json", distribution, API_BODY_JSON},
 	{"GET", "/coracle/manifests/{name*}/json", inspect, API_BODY_JSON},
 	{"POST", "/coracle/manifests/create", create, API_BODY_JSON},
 	{"POST", "/coracle/manifests/annotate", annotate, API_BODY_JSON},
 	{"POST", "/coracle/manifests/{name*}/push", push, API_BODY_JSON},
+	{"GET", "/coracle/images/{name*}/referrers", referrers, API_BODY_JSON},
 	{"DELETE", "/coracle/manifests/{name*}", remove_list, API_BODY_JSON},
 	{0},
 };

@@ -6,6 +6,7 @@
  */
 #include "api/jobs.h"
 #include "base/log.h"
+#include "image/referrers.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -196,8 +197,35 @@ static void save_many(struct api_request *r)
 		save_refs(r, names.v, names.n);
 }
 
+static void save_referrers(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	struct image_referrers o = {.ref = r->params[0],
+				    .artifact_type = api_query(r, "artifactType"),
+				    .platform = api_query(r, "platform"),
+				    .auth = api_header(r, "X-Registry-Auth"),
+				    .insecure = api_query_bool(r, "insecure")};
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		api_reply_message(r, 500, "pipe: %s", strerror(errno));
+		return;
+	}
+	struct transfer *t = transfer_new(r, &ev);
+	ev.progress = NULL;
+	ev.done = save_done;
+	if (image_referrers_save(engine_images(r->engine), &o, fds[1], &ev, &t->j.job, &e) < 0) {
+		close(fds[0]);
+		api_settle(r, -1, &e);
+		return;
+	}
+	api_stream_from_fd(r, fds[0], "application/x-tar", save_drained);
+}
+
 const struct api_route api_routes_transfer[] = {
 	{"POST", "/images/create", pull, API_BODY_STREAM},
+	{"GET", "/coracle/images/{name*}/referrers/get", save_referrers, API_BODY_JSON},
 	{"POST", "/images/load", load, API_BODY_STREAM},
 	{"GET", "/images/get", save_many, API_BODY_JSON},
 	{"GET", "/images/{name*}/get", save_one, API_BODY_JSON},

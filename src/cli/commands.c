@@ -291,6 +291,18 @@ static const struct opt manifest_annotate_options[] = {
 	{0, "variant", S, NULL, "Set the variant of the architecture", NULL, 0},
 	OPT_END,
 };
+static const struct opt referrers_options[] = {
+	{0, "artifact-type", S, NULL, "Only artifacts of this type", NULL, 0},
+	OPT_FORMAT,
+	OPT_INSECURE,
+	{'o', "output", S, "directory",
+	 "Fetch the artifacts into this directory, an OCI layout, instead of listing them", NULL,
+	 0},
+	{0, "platform", S, NULL, "What refers to the image of this platform, not to its index",
+	 NULL, 0},
+	{'q', "quiet", B, NULL, "Only digests", NULL, 0},
+	OPT_END,
+};
 static const struct opt manifest_push_options[] = {
 	OPT_INSECURE,
 	{'p', "purge", B, NULL, "Remove the local manifest list after the push", NULL, 0},
@@ -390,6 +402,9 @@ const struct command cli_commands[] = {
 	 cmd_container_prune},
 	{NULL, "image", "prune", NULL, "", "Remove unused images", prune_all_options, 0, 0, true, G,
 	 cmd_image_prune},
+	{NULL, "image", "referrers", NULL, "IMAGE",
+	 "Show or fetch what refers to an image in its registry: signatures, bills of materials",
+	 referrers_options, 1, 1, true, G, cmd_referrers},
 	{NULL, "manifest", "annotate", NULL, "MANIFEST_LIST MANIFEST",
 	 "Say more about a member of a local manifest list", manifest_annotate_options, 2, 2, true,
 	 G, cmd_manifest_annotate},

@@ -82,4 +82,5 @@ COMMAND(manifest_create);
 COMMAND(manifest_annotate);
 COMMAND(manifest_push);
 COMMAND(manifest_rm);
+COMMAND(referrers);
 COMMAND(cp);

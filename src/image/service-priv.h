@@ -57,4 +57,6 @@ void service_soon_cancel(struct service_soon *t); /* NULL allowed */
 /* "0123456789ab" of a digest. */
 void digest_short(const struct digest *d, char ret[static 13]);
 
+/* Drop blobs and layers that nothing refers to, and partial downloads nobody came back for. */
+void service_sweep(struct image_service *s);
 bool service_insecure(const struct image_service *s, const char *host_port);

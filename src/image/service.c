@@ -107,7 +107,7 @@ int image_service_new(const struct image_service_config *c, struct image_service
 }
 
 /* What a job without success committed so far is nobody's; half downloads wait for a resume. */
-static void sweep(struct image_service *s)
+void service_sweep(struct image_service *s)
 {
 	struct err none = ERR_INIT;
 	store_gc(s->store, PARTIAL_KEPT_NS, NULL, &none);
@@ -124,7 +124,7 @@ static void reap(void *ud)
 		j->drop(j);
 	}
 	if (any)
-		sweep(s);
+		service_sweep(s);
 }
 
 void image_service_free(struct image_service *s)
@@ -179,7 +179,7 @@ void job_end(struct image_job *j, const char *id, const struct err *e)
 		j->ev.done(j->ev.ud, failed ? NULL : id, e);
 	j->drop(j);
 	if (failed)
-		sweep(s);
+		service_sweep(s);
 }
 
 void image_job_cancel(struct image_job *j)

@@ -96,11 +96,18 @@ def artifact_of(config, layers, subject=None, kind=None):
     return doc
 
 
+def get_manifest(repo, tag):
+    request = urllib.request.Request(repo.base + 'manifests/' + tag, headers={'Accept': ', '.join(
+        [OCI + 'manifest.v1+json', OCI + 'index.v1+json', 'application/vnd.docker.distribution.manifest.v2+json'])})
+    with urllib.request.urlopen(request) as answer:
+        return answer.read()
+
+
 def refer(repo, subject, manifest, kind):
     """Adds a descriptor to the index that stands for the referrers API."""
     tag = subject['digest'].replace(':', '-')
     try:
-        index = json.loads(repo.call('GET', 'manifests/' + tag)[0])
+        index = json.loads(get_manifest(repo, tag))
     except urllib.error.HTTPError:
         index = {'schemaVersion': 2, 'mediaType': OCI + 'index.v1+json', 'manifests': []}
     index['manifests'].append(dict(manifest, artifactType=kind))
@@ -108,10 +115,7 @@ def refer(repo, subject, manifest, kind):
 
 
 def subject_of(repo, tag, member=None):
-    request = urllib.request.Request(repo.base + 'manifests/' + tag, headers={'Accept': ', '.join(
-        [OCI + 'manifest.v1+json', OCI + 'index.v1+json', 'application/vnd.docker.distribution.manifest.v2+json'])})
-    with urllib.request.urlopen(request) as answer:
-        data = answer.read()
+    data = get_manifest(repo, tag)
     doc = json.loads(data)
     if member is not None:
         return doc['manifests'][int(member)]
