@@ -24,6 +24,7 @@ struct list_out {
 	size_t nheaders;
 	struct gt_template *t;
 	bool table, json;
+	enum { LIST_BY_TEMPLATE, LIST_IDS, LIST_TABLE } usual; /* rows made without the template */
 	struct buf lines;
 	FILE *out;
 	bool stream; /* print each row at once */

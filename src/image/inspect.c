@@ -214,15 +214,25 @@ static int64_t created_of(const struct image_config *c)
 	return ns;
 }
 
+/* What a list needs of a config. */
+struct facts {
+	struct digest id;
+	int64_t created;
+	const char *labels, *parent; /* labels: JSON object or "" */
+	struct facts *next;
+};
+
 struct lister {
 	struct image_service *s;
 	const struct image_list *o;
+	struct arena *arena;
+	struct facts *fresh; /* learnt now */
 	struct jw w;
 	int64_t before, since; /* created of the images named, 0: no filter */
 	int64_t until;
 };
 
-static bool wanted_by_ref(const struct filters *f, const struct store_image *img)
+static bool wanted_by_ref(const struct filters *f, const struct store_image_row *img)
 {
 	const struct strs *v = filters_get(f, "reference");
 	if (!v || !v->n)
@@ -266,50 +276,101 @@ static bool truth(const char *s)
 	       !strcmp(s, "t");
 }
 
-static bool wanted(const struct lister *l, const struct store_image *img,
-		   const struct image_config *c)
+static void add_label(const char *key, struct json *value, void *ud)
+{
+	struct strmap *m = ud; /* v has room for all */
+	const char *text = json_str(value);
+	m->v[m->n++] = (struct strmap_entry){key, text ? text : ""};
+}
+
+static bool wanted_by_labels(const struct lister *l, const struct facts *x)
 {
 	const struct filters *f = l->o->filters;
-	int64_t created = created_of(c);
+	AUTO(json) struct json *j = NULL;
+	struct err none = ERR_INIT;
+	struct strmap labels = {NULL, 0};
+	if (!filters_get(f, "label") && !filters_get(f, "label!"))
+		return true;
+	if (*x->labels && json_parse(x->labels, strlen(x->labels), &j, &none) == 0) {
+		labels.v = arena_alloc(l->arena, (json_len(j) + 1) * sizeof(*labels.v));
+		json_each(j, add_label, &labels);
+	}
+	return filters_match_labels(f, &labels);
+}
+
+static bool wanted(const struct lister *l, const struct store_image_row *img, const struct facts *x)
+{
+	const struct filters *f = l->o->filters;
 	if (!f || !f->n)
 		return true;
 	const struct strs *dangling = filters_get(f, "dangling");
 	if (dangling && dangling->n && truth(dangling->v[0]) != (img->ntags == 0))
 		return false;
-	if (l->before && created >= l->before)
+	if (l->before && x->created >= l->before)
 		return false;
-	if (l->since && created <= l->since)
+	if (l->since && x->created <= l->since)
 		return false;
-	if (l->until && created >= l->until)
+	if (l->until && x->created >= l->until)
 		return false;
-	return filters_match_labels(f, &c->config.labels) && wanted_by_ref(f, img);
+	return wanted_by_labels(l, x) && wanted_by_ref(f, img);
 }
 
-static int list_one(const struct store_image *img, void *ud)
+/* From the row, or once from the config and then kept. False: the config cannot be read. */
+static bool facts_of(struct lister *l, const struct store_image_row *row, struct facts *ret)
+{
+	AUTO(store_image) struct store_image *img = NULL;
+	AUTO_BUF struct buf text = BUF_INIT(IMAGE_CONFIG_MAX);
+	struct jw w = JW_INIT(&text);
+	struct err e = ERR_INIT;
+	struct image_config c;
+	*ret = (struct facts){row->id, row->created, row->labels, row->parent, NULL};
+	if (row->created != -1)
+		return true;
+	if (store_image_get(l->s->store, &row->id, &img, &e) < 0 ||
+	    image_config_decode(img->config, strlen(img->config), &c, l->arena, &e) < 0)
+		return false;
+	if (c.config.labels.n) {
+		jw_obj(&w);
+		for (size_t i = 0; i < c.config.labels.n; i++)
+			jw_kv_str(&w, c.config.labels.v[i].k, c.config.labels.v[i].v);
+		jw_obj_end(&w);
+	}
+	ret->created = created_of(&c);
+	ret->labels = arena_strdup(l->arena, buf_text(&text));
+	ret->parent = or_empty(c.parent);
+	ret->next = l->fresh;
+	struct facts *keep = arena_alloc(l->arena, sizeof(*keep));
+	*keep = *ret;
+	l->fresh = keep;
+	return true;
+}
+
+static void keep_fresh(struct lister *l)
+{
+	struct err none = ERR_INIT;
+	if (!l->fresh || store_begin(l->s->store, &none) < 0)
+		return;
+	for (const struct facts *x = l->fresh; x; x = x->next)
+		(void)store_image_facts(l->s->store, &x->id, x->created, x->labels, x->parent,
+					&none);
+	(void)store_end(l->s->store, true, &none);
+}
+
+static int list_one(const struct store_image_row *img, void *ud)
 {
 	struct lister *l = ud;
-	struct err e = ERR_INIT;
-	AUTO(arena) struct arena *a = arena_new();
-	struct image_config c;
+	struct facts x;
 	struct jw *w = &l->w;
 	int64_t size = (int64_t)img->size, shared = -1;
-	if (image_config_decode(img->config, strlen(img->config), &c, a, &e) < 0 ||
-	    !wanted(l, img, &c))
+	if (!facts_of(l, img, &x) || !wanted(l, img, &x))
 		return 0;
 	jw_obj(w);
 	jw_kv_i64(w, "Containers", l->o->users ? l->o->users(l->o->ud, &img->id) : -1);
-	jw_kv_i64(w, "Created", created_of(&c) / NANO);
+	jw_kv_i64(w, "Created", x.created / NANO);
 	jw_kv_str(w, "Id", img->id.text);
 	jw_key(w, "Labels");
-	if (c.config.labels.n) {
-		jw_obj(w);
-		for (size_t i = 0; i < c.config.labels.n; i++)
-			jw_kv_str(w, c.config.labels.v[i].k, c.config.labels.v[i].v);
-		jw_obj_end(w);
-	} else {
-		jw_null(w);
-	}
-	jw_kv_str(w, "ParentId", or_empty(c.parent));
+	jw_raw(w, *x.labels ? x.labels : "null");
+	jw_kv_str(w, "ParentId", x.parent);
 	write_wanted_refs(w, "RepoDigests", l->o->filters, img->digests, img->ndigests);
 	write_wanted_refs(w, "RepoTags", l->o->filters, img->tags, img->ntags);
 	if (l->o->sizes)
@@ -343,7 +404,8 @@ int image_list_json(struct image_service *s, const struct image_list *o, struct 
 {
 	static const char *const allowed[] = {"dangling", "label",     "label!", "before",
 					      "since",	  "reference", "until",	 NULL};
-	struct lister l = {.s = s, .o = o, .w = JW_INIT(out)};
+	AUTO(arena) struct arena *a = arena_new();
+	struct lister l = {.s = s, .o = o, .arena = a, .w = JW_INIT(out)};
 	if (o->filters) {
 		const struct strs *until = filters_get(o->filters, "until");
 		if (filters_check(o->filters, allowed, e) < 0 ||
@@ -355,9 +417,10 @@ int image_list_json(struct image_service *s, const struct image_list *o, struct 
 			return err_set(e, ERR_INVALID, "invalid filter 'until=%s'", until->v[0]);
 	}
 	jw_arr(&l.w);
-	if (store_image_each(s->store, list_one, &l, e) < 0)
+	if (store_image_rows(s->store, list_one, &l, e) < 0)
 		return -1;
 	jw_arr_end(&l.w);
+	keep_fresh(&l);
 	return out->overflow ? err_set(e, ERR_LIMIT, "the answer is too large") : 0;
 }
 

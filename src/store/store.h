@@ -207,6 +207,23 @@ typedef int (*store_image_fn)(const struct store_image *img, void *ud); /* non-z
 int store_image_each(struct store *s, store_image_fn fn, void *ud, struct err *e);
 size_t store_image_count(struct store *s);
 
+/* What a list shows: no layers, no configuration to parse. Newest first. Pointers live during the
+ * call. */
+struct store_image_row {
+	struct digest id;
+	uint64_t size;
+	int64_t stored;
+	int64_t created; /* ns, from the config; -1: store_image_facts() was never told */
+	const char *labels, *parent; /* labels: JSON object or "" */
+	const char **tags, **digests;
+	size_t ntags, ndigests;
+};
+typedef int (*store_image_row_fn)(const struct store_image_row *row, void *ud);
+int store_image_rows(struct store *s, store_image_row_fn fn, void *ud, struct err *e);
+/* What the config says, kept for lists. */
+int store_image_facts(struct store *s, const struct digest *id, int64_t created, const char *labels,
+		      const char *parent, struct err *e);
+
 /* Refs. kind is seen from the text: with '@' it is a digest ref. Moving a tag from another image is
  * fine. */
 int store_ref_set(struct store *s, const char *ref, const struct digest *image, struct err *e);
