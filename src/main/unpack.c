@@ -25,6 +25,8 @@ struct args {
 	int target_fd, ingest_fd, dir_fd, out_fd, seal_fd;
 	struct digest diff_id;
 	const char *prefix, *path, *name;
+	enum unpack_compression compression;
+	uint64_t level, threads;
 	bool plain, user_xattr, layer, no_confine, quick, decode, keep_types, own;
 	uint32_t uid, gid;
 };
@@ -51,6 +53,9 @@ enum {
 	OPT_PATH,
 	OPT_NAME,
 	OPT_LAYER,
+	OPT_COMPRESSION,
+	OPT_LEVEL,
+	OPT_THREADS,
 	OPT_SEAL,
 	OPT_QUICK,
 	OPT_DECODE,
@@ -80,6 +85,9 @@ static const struct option options[] = {
 	{"path", required_argument, NULL, OPT_PATH},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"layer", no_argument, NULL, OPT_LAYER},
+	{"compression", required_argument, NULL, OPT_COMPRESSION},
+	{"level", required_argument, NULL, OPT_LEVEL},
+	{"threads", required_argument, NULL, OPT_THREADS},
 	{"seal-fd", required_argument, NULL, OPT_SEAL},
 	{"quick", no_argument, NULL, OPT_QUICK},
 	{"decode", no_argument, NULL, OPT_DECODE},
@@ -176,6 +184,13 @@ static int one_option(struct args *a, int opt, const char *v)
 	case OPT_LAYER:
 		a->layer = true;
 		return 0;
+	case OPT_COMPRESSION:
+		a->compression = !strcmp(v, "zstd") ? UNPACK_ZSTD : UNPACK_GZIP;
+		return a->compression == UNPACK_ZSTD || !strcmp(v, "gzip") ? 0 : -1;
+	case OPT_LEVEL:
+		return num_parse_u64(v, 1, 19, &a->level);
+	case OPT_THREADS:
+		return num_parse_u64(v, 1, 64, &a->threads);
 	case OPT_QUICK:
 		a->quick = true;
 		return 0;
@@ -396,6 +411,36 @@ static int pack(const struct args *a, struct unpack_result *res, struct err *e)
 	return 0;
 }
 
+static int compress(const struct args *a, struct unpack_result *res, struct err *e)
+{
+	const struct unpack_compress o = {.in = a->in,
+					  .out_fd = a->out_fd,
+					  .compression = a->compression,
+					  .level = (int)a->level,
+					  .threads = (unsigned)a->threads,
+					  .diff_id = a->diff_id};
+	struct buf b = BUF_INIT(4096);
+	struct jw w = JW_INIT(&b);
+
+	if (a->out_fd < 0 || (a->compression == UNPACK_GZIP && a->level > 9))
+		return err_set(e, ERR_INVALID,
+			       "compress needs --out-fd, and a --level up to 9 with gzip");
+	if (!a->no_confine && unpack_confine(FD_NONE, false, false, e) < 0)
+		return err_wrap(e, "confine the compressor");
+	if (unpack_compress(&o, res, e) < 0)
+		return -1;
+	if (a->in.sync && fsync(a->out_fd) < 0)
+		return err_sys(e, -errno, "fsync");
+	jw_obj(&w);
+	jw_kv_str(&w, "digest", res->digest.text);
+	jw_kv_u64(&w, "size", res->size);
+	jw_kv_str(&w, "diffId", res->diff_id.text);
+	jw_kv_u64(&w, "diffSize", res->diff_size);
+	jw_obj_end(&w);
+	print_line(&b);
+	return 0;
+}
+
 static void print_error(const struct err *e, const char *entry)
 {
 	struct buf b = BUF_INIT(64 * 1024);
@@ -428,6 +473,8 @@ int main(int argc, char **argv)
 		rc = tar(&a, &res, &e);
 	else if (!strcmp(mode, "pack"))
 		rc = pack(&a, &res, &e);
+	else if (!strcmp(mode, "compress"))
+		rc = compress(&a, &res, &e);
 	else if (!strcmp(mode, "check"))
 		rc = check(&a, &e);
 	else

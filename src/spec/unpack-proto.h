@@ -64,6 +64,13 @@
  *     --quick   everything but the content of the files
  *     {"path":"usr/bin/x","problem":"has other content"}   at most UNPACK_PROBLEMS_MAX of them
  *   {"done":true,"entries":N,"bytes":N,"problems":N}
+ *
+ * compress: a layer compressed anew (docker push of layers that are stored as plain tar).
+ *   coracle-unpack compress --out-fd N --compression gzip|zstd [--level N] [--threads N] [--digest
+ * D]
+ *                           [--size BYTES] [--diff-id D] [--max-size BYTES] [--sync] [--progress]
+ *     the input may be plain, gzip or zstd; --digest and --size are the input's
+ *   {"digest":"sha256:..","size":N,"diffId":"sha256:..","diffSize":N}   of what was written
  */
 #pragma once
 

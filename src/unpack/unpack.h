@@ -111,6 +111,22 @@ struct unpack_pack {
 };
 int unpack_pack(const struct unpack_pack *o, struct unpack_result *ret, struct err *e);
 
+enum unpack_compression { UNPACK_GZIP, UNPACK_ZSTD };
+#define UNPACK_GZIP_LEVEL 2 /* the defaults */
+#define UNPACK_ZSTD_LEVEL 3
+
+struct unpack_compress {
+	struct unpack_input in; /* any compression */
+	int out_fd;
+	enum unpack_compression compression;
+	int level;	       /* gzip 1 to 9, zstd 1 to 19; 0: the default */
+	unsigned threads;      /* 0: one per processor, at most 8 */
+	struct digest diff_id; /* expected, may be unset */
+};
+/* A layer compressed anew: ret->digest and size are the output's, diff_id and diff_size the
+ * input's. The same input and level give the same output on every number of processors. */
+int unpack_compress(const struct unpack_compress *o, struct unpack_result *ret, struct err *e);
+
 /*
  * Give up everything but working below dir_fd and on open descriptors: capabilities, no_new_privs,
  * Landlock where the kernel has it (version 2 on), a seccomp allow list without sockets, exec and
