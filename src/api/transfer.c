@@ -6,6 +6,7 @@
  */
 #include "api/jobs.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "image/referrers.h"
 
 #include <fcntl.h>
@@ -90,13 +91,46 @@ static void pull(struct api_request *r)
 	api_settle(r, image_pull(engine_images(r->engine), &o, &ev, &t->j.job, &e), &e);
 }
 
+/* ?platform={"os":"linux","architecture":"arm64","variant":"v8"} */
+static int push_platform(struct api_request *r, const char **ret, struct err *e)
+{
+	const char *text = api_query(r, "platform");
+	AUTO(json) struct json *j = NULL;
+
+	if (!text || !*text)
+		return 0;
+	if (json_parse(text, strlen(text), &j, e) < 0)
+		return err_wrap(e, "failed to parse platform");
+	const char *os = json_str(json_get_icase(j, "os"));
+	const char *arch = json_str(json_get_icase(j, "architecture"));
+	const char *variant = json_str(json_get_icase(j, "variant"));
+	if (!os || !*os)
+		return err_set(e, ERR_INVALID, "failed to parse platform: no os");
+	*ret = arena_printf(r->arena, "%s%s%s%s%s", os, arch && *arch ? "/" : "",
+			    arch && *arch ? arch : "", variant && *variant ? "/" : "",
+			    variant && *variant ? variant : "");
+	return 0;
+}
+
 static void push(struct api_request *r)
 {
 	struct err e = ERR_INIT;
 	struct image_job_events ev;
 	const char *tag = api_query(r, "tag");
-	struct image_push o = {.auth = api_header(r, "X-Registry-Auth")};
+	struct image_push o = {.auth = api_header(r, "X-Registry-Auth"),
+			       .compression = api_query(r, "compression")};
+	const char *level = api_query(r, "compressionLevel");
+	uint64_t n = 0;
 
+	if (level && *level && num_parse_u64(level, 1, 100, &n) < 0) {
+		api_reply_message(r, 400, "invalid compressionLevel \"%s\"", level);
+		return;
+	}
+	o.level = (int)n;
+	if (push_platform(r, &o.platform, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
 	o.ref = tag && *tag ? arena_printf(r->arena, "%s:%s", r->params[0], tag) : r->params[0];
 	o.all_tags = !has_tag(o.ref);
 	struct transfer *t = transfer_new(r, &ev);

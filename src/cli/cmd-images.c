@@ -332,19 +332,6 @@ int cmd_tag(struct cli *c, struct opts *o)
 	return client_call(c, "POST", path.p, NULL, &r, &e) < 0 ? cli_fail(c, &e) : 0;
 }
 
-/* The name as it was resolved, with registry and tag. */
-static char *full_name(const char *name)
-{
-	AUTO_FREE char *familiar = image_familiar(name);
-	size_t head = strcspn(familiar, "/");
-	bool registry = familiar[head] &&
-			(memchr(familiar, '.', head) || memchr(familiar, ':', head) ||
-			 !strncmp(familiar, "localhost/", 10));
-
-	return registry ? TAKE_PTR(familiar)
-			: xasprintf("docker.io/%s%s", familiar[head] ? "" : "library/", familiar);
-}
-
 int cmd_pull(struct cli *c, struct opts *o)
 {
 	struct err e = ERR_INIT;
@@ -362,7 +349,7 @@ int cmd_pull(struct cli *c, struct opts *o)
 	if (image_pull(c, name, opts_set(o, "platform") ? opts_str(o, "platform") : NULL, quiet,
 		       all, stdout, &e) < 0)
 		return cli_fail(c, &e);
-	AUTO_FREE char *full = full_name(name);
+	AUTO_FREE char *full = image_full_name(name);
 	printf("%s\n", full);
 	return 0;
 }

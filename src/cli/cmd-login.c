@@ -95,13 +95,13 @@ static char *ask_secret(struct err *e)
 	struct termios before, silent;
 	bool terminal = tcgetattr(0, &before) == 0;
 
-	printf("Password: ");
-	fflush(stdout);
-	if (terminal) {
+	if (terminal) { /* before the prompt: who answers at once is not echoed either */
 		silent = before;
 		silent.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(0, TCSAFLUSH, &silent);
 	}
+	printf("Password: ");
+	fflush(stdout);
 	char *line = read_line(e);
 	if (terminal)
 		tcsetattr(0, TCSAFLUSH, &before);

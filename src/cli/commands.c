@@ -68,6 +68,20 @@ static const struct opt pull_options[] = {
 	{'q', "quiet", B, NULL, "No progress", NULL, 0},
 	OPT_END,
 };
+static const struct opt push_options[] = {
+	{'a', "all-tags", B, NULL, "All tags of the repository", NULL, 0},
+	{0, "compression", S, NULL, "Compress every layer with 'gzip' or 'zstd'", NULL, 0},
+	{0, "compression-level", I, NULL, "Level of the compression (gzip 1-9, zstd 1-19)", NULL,
+	 0},
+	{0, "disable-content-trust", B, NULL, "Skip signing", "true", 0},
+	{0, "platform", S, NULL, "The image must be for this platform", NULL, 0},
+	{'q', "quiet", B, NULL, "No progress", NULL, 0},
+	OPT_END,
+};
+static const struct opt search_options[] = {
+	OPT_FILTER,   OPT_FORMAT, {0, "limit", I, NULL, "Number of results", NULL, 0},
+	OPT_NO_TRUNC, OPT_END,
+};
 static const struct opt login_options[] = {
 	{'p', "password", S, NULL, "Password or personal access token", NULL, 0},
 	{0, "password-stdin", B, NULL, "Take the password from stdin", NULL, 0},
@@ -327,6 +341,10 @@ const struct command cli_commands[] = {
 	 pull_options, 1, 1, true, GROUP_COMMON, cmd_pull},
 	{"images", "image", "ls", "list", "[REPOSITORY[:TAG]]", "List images", images_options, 0, 1,
 	 true, GROUP_COMMON, cmd_images},
+	{"push", "image", "push", NULL, "NAME[:TAG]", "Upload an image to its registry",
+	 push_options, 1, 1, true, GROUP_COMMON, cmd_push},
+	{"search", NULL, NULL, NULL, "[HOST/]TERM", "Search a registry for repositories",
+	 search_options, 1, 1, true, GROUP_COMMON, cmd_search},
 	{"login", NULL, NULL, NULL, "[SERVER]", "Authenticate to a registry", login_options, 0, 1,
 	 true, GROUP_COMMON, cmd_login},
 	{"logout", NULL, NULL, NULL, "[SERVER]", "Log out from a registry", none, 0, 1, true,

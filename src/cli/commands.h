@@ -16,6 +16,8 @@ COMMAND(tag);
 COMMAND(pull);
 COMMAND(load);
 COMMAND(save);
+COMMAND(push);
+COMMAND(search);
 COMMAND(login);
 COMMAND(logout);
 

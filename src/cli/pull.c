@@ -9,8 +9,7 @@
 
 #include "base/banned.h"
 
-/* Split NAME[:TAG][@DIGEST] behind the last slash; *ret_tag is NULL when there is none. */
-static char *split_name(const char *name, const char **ret_tag)
+char *image_split(const char *name, const char **ret_tag)
 {
 	const char *base = str_starts(name, "docker.io/library/") ? name + 18
 			   : str_starts(name, "docker.io/")	  ? name + 10
@@ -30,11 +29,23 @@ static char *split_name(const char *name, const char **ret_tag)
 char *image_familiar(const char *name)
 {
 	const char *tag;
-	AUTO_FREE char *repo = split_name(name, &tag);
+	AUTO_FREE char *repo = image_split(name, &tag);
 
 	if (strchr(name, '@'))
 		return xasprintf("%s@%s", repo, tag);
 	return xasprintf("%s:%s", repo, tag ? tag : "latest");
+}
+
+char *image_full_name(const char *name)
+{
+	AUTO_FREE char *familiar = image_familiar(name);
+	size_t head = strcspn(familiar, "/");
+	bool registry = familiar[head] &&
+			(memchr(familiar, '.', head) || memchr(familiar, ':', head) ||
+			 !strncmp(familiar, "localhost/", 10));
+
+	return registry ? TAKE_PTR(familiar)
+			: xasprintf("docker.io/%s%s", familiar[head] ? "" : "library/", familiar);
 }
 
 int image_pull(struct cli *c, const char *name, const char *platform, bool quiet, bool all_tags,
@@ -43,7 +54,7 @@ int image_pull(struct cli *c, const char *name, const char *platform, bool quiet
 	AUTO_BUF struct buf path = BUF_INIT(1U << 16);
 	struct conn k = CONN_INIT;
 	const char *tag;
-	AUTO_FREE char *repo = split_name(name, &tag);
+	AUTO_FREE char *repo = image_split(name, &tag);
 	int rc = -1;
 
 	buf_adds(&path, "/images/create");

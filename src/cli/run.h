@@ -68,6 +68,11 @@ int stream_open(struct cli *c, struct conn *k, const char *path, const char *bod
 /* ---- images (pull.c) ---- */
 /* Name with its default tag, as users write it ("busybox:latest"). Heap. */
 char *image_familiar(const char *name);
+/* The name as it is resolved, with registry and tag. Heap. */
+char *image_full_name(const char *name);
+/* NAME[:TAG|@DIGEST] -> familiar name (heap); *ret_tag is inside `name`, NULL when there is none.
+ */
+char *image_split(const char *name, const char **ret_tag);
 int image_pull(struct cli *c, const char *name, const char *platform, bool quiet, bool all_tags,
 	       FILE *out, struct err *e);
 

@@ -92,6 +92,10 @@ struct image_push {
 	const char *ref;
 	const char *auth;
 	bool all_tags;
+	const char *platform; /* the image must be for it; NULL or "": any */
+	/* "gzip" or "zstd": every layer becomes that; NULL or "": as it is, plain ones gzip */
+	const char *compression;
+	int level; /* 0: the default */
 };
 int image_push(struct image_service *s, const struct image_push *o,
 	       const struct image_job_events *ev, struct image_job **ret, struct err *e);

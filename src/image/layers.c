@@ -209,8 +209,13 @@ int layers_put_image(struct layers *s, const struct digest *config, const char *
 	}
 	for (size_t i = 0; i < s->n; i++) {
 		chains[img.nlayers++] = s->v[i].chain;
+		struct store_layer layer;
+		struct err none = ERR_INIT;
 		if (store_blob_has(store, &s->v[i].blob, NULL))
 			blobs[img.nblobs++] = s->v[i].blob;
+		else if (store_layer_get(store, &s->v[i].chain, &layer, &none) == 0 &&
+			 digest_is_set(&layer.blob) && store_blob_has(store, &layer.blob, NULL))
+			blobs[img.nblobs++] = layer.blob; /* the same layer, packed otherwise */
 	}
 	return store_image_put(store, &img, e);
 }

@@ -9,6 +9,9 @@ struct part {
 	struct digest digest;
 	uint64_t size;
 	struct digest diff_id;
+	struct digest source; /* set: compress this blob; digest and size are unset until then */
+	const char *type;     /* media type */
+	bool missing;	      /* not in the store */
 };
 
 struct parts {
@@ -16,15 +19,26 @@ struct parts {
 	const char *media_type;
 	struct digest manifest_digest;
 	bool manifest_stored; /* also in blobs/ */
+	bool changed;	      /* layers became others: parts_seal() when all are known */
 	struct part config;
 	struct part *layers;
 	size_t nlayers;
 };
 /*
  * The manifest the image came with, byte for byte, when all its blobs are here; else one made from
- * the blobs the layers came from.
+ * the blobs the layers came from. With `partial` the manifest is taken also when layers are
+ * missing: the registry may have them.
  */
-int parts_of(struct image_service *s, const struct store_image *img, struct parts **ret,
-	     struct err *e);
+int parts_of(struct image_service *s, const struct store_image *img, bool partial,
+	     struct parts **ret, struct err *e);
+
+/*
+ * For a push: layers that are plain tar in a manifest made here get a source to be compressed
+ * from. With `forced` every layer that is not of that compression does, whatever manifest it came
+ * with.
+ */
+void parts_plan(struct image_service *s, struct parts *p, const char *compression, bool forced);
+/* The manifest of the changed layers, each with its digest and size. */
+void parts_seal(struct parts *p);
 void parts_free(struct parts *p);
 DEFINE_AUTO(parts);

@@ -18,8 +18,10 @@ void parts_free(struct parts *p)
 	free(p);
 }
 
-/* Fill from the manifest as stored; false when something of it is not here. */
-static bool from_stored(struct image_service *s, const struct store_image *img, struct parts *p)
+/* Fill from the manifest as stored; false when something of it is not here (`partial`: layers may
+ * be missing). */
+static bool from_stored(struct image_service *s, const struct store_image *img, bool partial,
+			struct parts *p)
 {
 	struct err none = ERR_INIT;
 	struct oci_manifest m;
@@ -31,8 +33,11 @@ static bool from_stored(struct image_service *s, const struct store_image *img, 
 		return false;
 	for (size_t i = 0; i < m.layers.n; i++) {
 		const struct oci_descriptor *d = oci_descriptor_at(&m.layers, i);
-		if (digest_parse(d->digest_text, &p->layers[i].digest) < 0 ||
-		    !store_blob_has(s->store, &p->layers[i].digest, &p->layers[i].size))
+		if (digest_parse(d->digest_text, &p->layers[i].digest) < 0 || d->size < 0)
+			return false;
+		p->layers[i].size = (uint64_t)d->size;
+		p->layers[i].missing = !store_blob_has(s->store, &p->layers[i].digest, NULL);
+		if (p->layers[i].missing && !partial)
 			return false;
 	}
 	p->manifest_digest = img->manifest;
@@ -67,8 +72,7 @@ static void write_descriptor(struct jw *w, const char *type, const struct part *
 	jw_obj_end(w);
 }
 
-static int make_manifest(struct image_service *s, const struct store_image *img, struct parts *p,
-			 struct err *e)
+static void write_manifest(struct parts *p)
 {
 	buf_reset(&p->manifest);
 	struct jw w = JW_INIT(&p->manifest);
@@ -79,28 +83,67 @@ static int make_manifest(struct image_service *s, const struct store_image *img,
 	write_descriptor(&w, OCI_CONFIG_TYPE, &p->config);
 	jw_key(&w, "layers");
 	jw_arr(&w);
-	for (size_t i = 0; i < img->nlayers; i++) {
-		struct store_layer layer;
-		if (store_layer_get(s->store, &img->layers[i], &layer, e) < 0)
-			return -1;
-		p->layers[i].digest = layer.blob;
-		if (!digest_is_set(&layer.blob) ||
-		    !store_blob_has(s->store, &layer.blob, &p->layers[i].size))
-			return err_set(e, ERR_NOT_FOUND,
-				       "the content of layer %s is not in the store any more",
-				       layer.diff_id.text);
-		write_descriptor(&w, layer_type(s, &layer.blob), &p->layers[i]);
-	}
+	for (size_t i = 0; i < p->nlayers; i++)
+		write_descriptor(&w, p->layers[i].type, &p->layers[i]);
 	jw_arr_end(&w);
 	jw_obj_end(&w);
 	digest_of(buf_text(&p->manifest), p->manifest.n, &p->manifest_digest);
 	p->media_type = OCI_MANIFEST_TYPE;
 	p->manifest_stored = false;
+}
+
+static int make_manifest(struct image_service *s, const struct store_image *img, struct parts *p,
+			 struct err *e)
+{
+	for (size_t i = 0; i < img->nlayers; i++) {
+		struct store_layer layer;
+		if (store_layer_get(s->store, &img->layers[i], &layer, e) < 0)
+			return -1;
+		/* As it came, else the plain tar of another image with the same layer. */
+		struct part *part = &p->layers[i];
+		part->missing = false;
+		part->digest = layer.blob;
+		if (!digest_is_set(&layer.blob) ||
+		    !store_blob_has(s->store, &part->digest, &part->size))
+			part->digest = layer.diff_id;
+		if (!store_blob_has(s->store, &part->digest, &part->size))
+			return err_set(e, ERR_NOT_FOUND,
+				       "the content of layer %s is not in the store any more",
+				       layer.diff_id.text);
+		p->layers[i].type = layer_type(s, &part->digest);
+	}
+	write_manifest(p);
 	return 0;
 }
 
-int parts_of(struct image_service *s, const struct store_image *img, struct parts **ret,
-	     struct err *e)
+void parts_plan(struct image_service *s, struct parts *p, const char *compression, bool forced)
+{
+	const char *want = strcmp(compression, "zstd") ? OCI_LAYER_TYPE "+gzip"
+						       : OCI_LAYER_TYPE "+zstd";
+	if (p->manifest_stored && !forced)
+		return;
+	for (size_t i = 0; i < p->nlayers; i++) {
+		struct part *l = &p->layers[i];
+		l->type = layer_type(s, &l->digest);
+		if (!strcmp(l->type, want) || (!forced && strcmp(l->type, OCI_LAYER_TYPE)))
+			continue;
+		l->source = l->digest;
+		l->digest = (struct digest){0};
+		l->size = 0;
+		l->type = want;
+		p->changed = true;
+	}
+}
+
+void parts_seal(struct parts *p)
+{
+	if (p->changed)
+		write_manifest(p);
+	p->changed = false;
+}
+
+int parts_of(struct image_service *s, const struct store_image *img, bool partial,
+	     struct parts **ret, struct err *e)
 {
 	AUTO(parts) struct parts *p = NEW(struct parts);
 	p->manifest = BUF_INIT(IMAGE_MANIFEST_MAX);
@@ -110,7 +153,7 @@ int parts_of(struct image_service *s, const struct store_image *img, struct part
 	if (!store_blob_has(s->store, &img->id, &p->config.size))
 		return err_set(e, ERR_NOT_FOUND,
 			       "the configuration of image %s is not in the store", img->id.text);
-	if (!from_stored(s, img, p) && make_manifest(s, img, p, e) < 0)
+	if (!from_stored(s, img, partial, p) && make_manifest(s, img, p, e) < 0)
 		return -1;
 	for (size_t i = 0; i < img->nlayers; i++) {
 		struct store_layer layer;

@@ -3,6 +3,7 @@
  * image_pull(): tags (with all_tags) -> manifest (through an index by platform) -> config -> layers
  * -> the image's row and its names. Layers come through fetch.c, at most `parallel` heavy at once.
  */
+#include "image/known-priv.h"
 #include "image/layers-priv.h"
 #include "image/load-priv.h"
 #include "image/platform.h"
@@ -135,6 +136,12 @@ static void pull_finish(struct pull *p)
 	    set_refs(p, &changed, &e) < 0) {
 		job_end(&p->job, NULL, &e);
 		return;
+	}
+	for (size_t i = 0; i < p->manifest.layers.n; i++) {
+		struct digest blob;
+		if (digest_parse(oci_descriptor_at(&p->manifest.layers, i)->digest_text, &blob) ==
+		    0)
+			known_add(p->job.service, &p->ref, &blob);
 	}
 	image_ref_familiar(&p->ref, text);
 	p->last_id = p->config_digest;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * image_push(): per tag, each blob the registry does not have (HEAD), uploaded in one piece (POST,
- * PUT), then the manifest, unchanged when the image came with one. One blob at a time.
+ * image_push(): see push-priv.h. The manifest is the one the image came with, byte for byte, unless
+ * layers had to become others. What was pushed is remembered as a source for mounts.
  */
-#include "image/parts-priv.h"
-#include "image/registry-priv.h"
+#include "image/known-priv.h"
+#include "image/platform.h"
+#include "image/push-priv.h"
 
-#include "base/clock.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -14,266 +15,304 @@
 
 #include "base/banned.h"
 
-#define PROGRESS_NS 100000000LL
+#define ATTEMPTS_MAX	5
+#define BACKOFF_MS	500u
+#define RETRY_AFTER_MAX 60
+#define SOURCES_MAX	8
 
-struct push {
-	struct image_job job;
-	struct image_ref ref;
-	struct registry *registry;
-	struct registry_call *call;
-	struct service_soon *soon;
-	struct store_lease *lease;
-	struct arena *arena;
-	struct strs tags;
-	size_t next_tag;
-	struct store_image *img;
-	struct parts *parts;
-	size_t at; /* layers, then the config */
-	int fd;
-	int64_t told_ns;
-	char id[13];
-};
+static void push_tag(struct push *p);
+static void push_manifest(void *ud);
 
-static void push_blob(struct push *p);
+static void drop_tag(struct push *p)
+{
+	for (size_t i = 0; i < p->nblobs; i++)
+		push_blob_reset(&p->blobs[i]);
+	free(p->blobs);
+	store_image_free(p->img);
+	parts_free(p->parts);
+	p->blobs = NULL;
+	p->nblobs = 0;
+	p->img = NULL;
+	p->parts = NULL;
+}
 
 static void push_drop(struct image_job *j)
 {
 	struct push *p = CONTAINER_OF(j, struct push, job);
-	service_soon_cancel(p->soon);
+	service_soon_cancel(p->step);
+	service_soon_cancel(p->timer);
 	registry_cancel(p->call);
+	drop_tag(p);
 	registry_close(p->registry);
-	store_image_free(p->img);
-	parts_free(p->parts);
 	store_lease_free(p->lease);
+	map_free(p->there);
 	arena_free(p->arena);
-	fd_close(&p->fd);
 	free(p);
 }
 
-static void push_fail(struct push *p, const struct err *e)
+unsigned push_retry_ms(const struct http_response *resp, const struct err *e, unsigned attempt)
 {
-	struct err err = *e;
-	if (err.kind == ERR_UNAUTHORIZED)
-		err.kind = ERR_SYSTEM; /* a 401 would make clients ask for a password */
-	job_end(&p->job, NULL, &err);
+	long s = resp->status;
+	bool moment = s == 0 ? e->kind == ERR_REMOTE
+			     : s == 408 || s == 429 || (s >= 500 && s != 501 && s != 507) ||
+				       (s >= 200 && s <= 299);
+	if (!moment || attempt >= ATTEMPTS_MAX)
+		return 0;
+	if (resp->retry_after >= 0 && s)
+		return (unsigned)MIN(MAX(resp->retry_after, 1), RETRY_AFTER_MAX) * 1000;
+	return BACKOFF_MS << attempt;
 }
 
-static const struct part *current(const struct push *p)
+/* ---- steps ---- */
+
+static bool packing(const struct push *p)
 {
-	return p->at < p->parts->nlayers ? &p->parts->layers[p->at] : &p->parts->config;
+	for (size_t i = 0; i < p->nblobs; i++)
+		if (p->blobs[i].state == BLOB_PACKING)
+			return true;
+	return false;
 }
 
-static bool is_layer(const struct push *p)
+static size_t active(const struct push *p)
 {
-	return p->at < p->parts->nlayers;
+	size_t n = 0;
+	for (size_t i = 0; i < p->nblobs; i++)
+		n += p->blobs[i].state == BLOB_ACTIVE;
+	return n;
 }
 
-static void say(struct push *p, const char *status)
+static void start_blob(struct push *p, struct push_blob *b)
 {
-	if (is_layer(p))
-		job_line(&p->job, p->id, status);
+	if (b->state == BLOB_WANT_PACK && !packing(p)) {
+		push_pack_start(b);
+	} else if (b->state == BLOB_TODO || b->state == BLOB_PACKED) {
+		if (active(p) < p->job.service->settings.uploads) {
+			push_blob_start(b);
+		} else if (!b->told_waiting) {
+			b->told_waiting = true;
+			push_blob_say(b, "Waiting");
+		}
+	}
 }
 
-static void call(struct push *p, struct registry_request *q)
+static void run_step(void *ud)
 {
-	q->ud = p;
-	registry_start(p->registry, q, &p->call);
+	struct push *p = ud;
+	bool all = true;
+	p->step = NULL;
+	if (p->rebuild_wanted && !p->rebuild && p->err.kind == ERR_NONE) {
+		p->rebuild = true;
+		push_tag(p);
+		return;
+	}
+	if (p->err.kind == ERR_NONE) /* the configuration, then the top layer first */
+		for (size_t i = p->nblobs; i-- > 0;)
+			start_blob(p, &p->blobs[i]);
+	if (p->err.kind != ERR_NONE) {
+		struct err e = p->err;
+		job_end(&p->job, NULL, &e);
+		return;
+	}
+	for (size_t i = 0; i < p->nblobs; i++)
+		all = all && p->blobs[i].state == BLOB_DONE;
+	if (all && !p->call && !p->timer) {
+		parts_seal(p->parts);
+		p->attempts = 0;
+		push_manifest(p);
+	}
+}
+
+void push_step(struct push *p)
+{
+	if (!p->step)
+		p->step = service_after(p->job.service, 0, run_step, p);
+}
+
+void push_fail(struct push *p, const struct err *e)
+{
+	if (p->err.kind == ERR_NONE)
+		p->err = *e;
+	if (p->err.kind == ERR_UNAUTHORIZED)
+		p->err.kind = ERR_SYSTEM; /* a 401 would make clients ask for a password */
+	push_step(p);
 }
 
 /* ---- manifest ---- */
 
-static void push_tag(struct push *p);
+static void remember(struct push *p)
+{
+	char text[IMAGE_REF_TEXT_MAX];
+	struct err none = ERR_INIT;
+	struct image_ref by_digest = p->ref;
+	by_digest.tag[0] = '\0';
+	by_digest.digest = p->parts->manifest_digest;
+	image_ref_canonical(&by_digest, text);
+	store_ref_set(p->job.service->store, text, &p->img->id, &none);
+	image_ref_familiar(&p->ref, text);
+	service_event(p->job.service, "push", text, text);
+}
+
+static void say_digest(struct push *p)
+{
+	const struct parts *parts = p->parts;
+	char aux[400];
+	job_linef(&p->job, "%s: digest: %s size: %zu", p->ref.tag, parts->manifest_digest.text,
+		  parts->manifest.n);
+	snprintf(aux, sizeof(aux), "{\"Tag\":\"%s\",\"Digest\":\"%s\",\"Size\":%zu}", p->ref.tag,
+		 parts->manifest_digest.text, parts->manifest.n);
+	if (p->job.ev.progress && !p->job.ended)
+		p->job.ev.progress(p->job.ev.ud, &(struct image_progress){.aux = aux});
+}
 
 static void manifest_done(void *ud, const struct http_response *resp, const struct buf *body,
 			  const struct err *e)
 {
 	struct push *p = ud;
-	char line[300], aux[400], familiar[IMAGE_REF_TEXT_MAX];
+	const char *ours = p->parts->manifest_digest.text;
+	struct err err = ERR_INIT;
 	p->call = NULL;
 	if (e) {
-		push_fail(p, e);
+		unsigned ms = push_retry_ms(resp, e, ++p->attempts);
+		if (ms)
+			p->timer = service_after(p->job.service, ms, push_manifest, p);
+		else
+			push_fail(p, e);
 		return;
 	}
-	snprintf(line, sizeof(line), "%s: digest: %s size: %zu", p->ref.tag,
-		 p->parts->manifest_digest.text, p->parts->manifest.n);
-	job_line(&p->job, NULL, line);
-	snprintf(aux, sizeof(aux), "{\"Tag\":\"%s\",\"Digest\":\"%s\",\"Size\":%zu}", p->ref.tag,
-		 p->parts->manifest_digest.text, p->parts->manifest.n);
-	if (p->job.ev.progress && !p->job.ended)
-		p->job.ev.progress(p->job.ev.ud, &(struct image_progress){.aux = aux});
-	struct image_ref by_digest = p->ref;
-	struct err none = ERR_INIT;
-	by_digest.tag[0] = '\0';
-	by_digest.digest = p->parts->manifest_digest;
-	image_ref_canonical(&by_digest, familiar);
-	store_ref_set(p->job.service->store, familiar, &p->img->id, &none);
-	image_ref_familiar(&p->ref, familiar);
-	service_event(p->job.service, "push", familiar, familiar);
+	if (str_starts(resp->digest, "sha256:") && strcmp(resp->digest, ours)) {
+		err_set(&err, ERR_REMOTE, "the registry stored manifest %s as %s", ours,
+			resp->digest);
+		push_fail(p, &err);
+		return;
+	}
+	say_digest(p);
+	remember(p);
 	p->next_tag++;
+	p->rebuild = p->rebuild_wanted = false;
 	push_tag(p);
 }
 
-static void push_manifest(struct push *p)
+static void push_manifest(void *ud)
 {
+	struct push *p = ud;
 	char path[200];
+	p->timer = NULL;
 	snprintf(path, sizeof(path), "manifests/%s", p->ref.tag);
 	struct registry_request q = {.method = "PUT",
 				     .path = path,
 				     .content_type = p->parts->media_type,
 				     .body = buf_text(&p->parts->manifest),
-				     .done = manifest_done};
-	call(p, &q);
-}
-
-/* ---- blobs ---- */
-
-static void next_blob(struct push *p, const char *status)
-{
-	say(p, status);
-	fd_close(&p->fd);
-	p->at++;
-	push_blob(p);
-}
-
-static void put_done(void *ud, const struct http_response *resp, const struct buf *body,
-		     const struct err *e)
-{
-	struct push *p = ud;
-	p->call = NULL;
-	if (e)
-		push_fail(p, e);
-	else
-		next_blob(p, "Pushed");
-}
-
-static void put_sent(void *ud, uint64_t total)
-{
-	struct push *p = ud;
-	int64_t now = clock_mono_ns();
-	if (!is_layer(p) || now - p->told_ns < PROGRESS_NS)
-		return;
-	p->told_ns = now;
-	job_progress(&p->job, p->id, "Pushing", (int64_t)total, (int64_t)current(p)->size);
-}
-
-/* The upload's address, absolute, with the digest. */
-static void upload_url(struct push *p, const char *location, struct buf *out)
-{
-	if (location[0] == '/') {
-		const char *host = strstr(registry_base(p->registry), "://") + 3;
-		size_t n = (size_t)(host - registry_base(p->registry)) + strcspn(host, "/");
-		buf_add(out, registry_base(p->registry), n);
-	}
-	buf_addf(out, "%s%cdigest=", location, strchr(location, '?') ? '&' : '?');
-	auth_url_encode(current(p)->digest.text, out);
-}
-
-static void post_done(void *ud, const struct http_response *resp, const struct buf *body,
-		      const struct err *e)
-{
-	struct push *p = ud;
-	struct err err = ERR_INIT;
-	AUTO_BUF struct buf url = BUF_INIT(8192);
-	p->call = NULL;
-	if (e) {
-		push_fail(p, e);
-		return;
-	}
-	if (resp->status == 201) { /* mounted */
-		next_blob(p, "Mounted");
-		return;
-	}
-	if (!resp->location[0]) {
-		err_set(&err, ERR_REMOTE, "the registry did not say where to upload");
-		push_fail(p, &err);
-		return;
-	}
-	upload_url(p, resp->location, &url);
-	if (store_blob_open(p->job.service->store, &current(p)->digest, &p->fd, &err) < 0) {
-		push_fail(p, &err);
-		return;
-	}
-	struct registry_request q = {.method = "PUT",
-				     .path = buf_text(&url),
-				     .content_type = "application/octet-stream",
-				     .body_fd = p->fd,
-				     .body_size = current(p)->size,
-				     .sent = put_sent,
-				     .done = put_done};
-	call(p, &q);
-}
-
-static void head_done(void *ud, const struct http_response *resp, const struct buf *body,
-		      const struct err *e)
-{
-	struct push *p = ud;
-	p->call = NULL;
-	if (e) {
-		push_fail(p, e);
-		return;
-	}
-	if (resp->status == 200) {
-		next_blob(p, "Layer already exists");
-		return;
-	}
-	struct registry_request q = {
-		.method = "POST", .path = "blobs/uploads/", .body = "", .done = post_done};
-	call(p, &q);
-}
-
-static void push_blob(struct push *p)
-{
-	char path[DIGEST_TEXT_MAX + 16];
-	if (p->at > p->parts->nlayers) {
-		push_manifest(p);
-		return;
-	}
-	digest_short(&current(p)->diff_id, p->id);
-	snprintf(path, sizeof(path), "blobs/%s", current(p)->digest.text);
-	struct registry_request q = {
-		.method = "HEAD", .path = path, .any_status = true, .done = head_done};
-	call(p, &q);
+				     .done = manifest_done,
+				     .ud = p};
+	registry_start(p->registry, &q, &p->call);
 }
 
 /* ---- tags ---- */
 
+static int check_platform(struct push *p, struct err *e)
+{
+	AUTO(arena) struct arena *a = arena_new();
+	struct image_config c;
+	char want[96], full[IMAGE_REF_TEXT_MAX];
+	if (!p->platform_given)
+		return 0;
+	if (image_config_decode(p->img->config, strlen(p->img->config), &c, a, e) < 0)
+		return -1;
+	struct oci_platform have = {.os = c.os && *c.os ? c.os : "linux",
+				    .architecture = c.architecture,
+				    .variant = c.variant};
+	if (image_platform_score(&p->platform, &have))
+		return 0;
+	image_platform_format(&p->platform, want);
+	image_ref_familiar(&p->ref, full);
+	return err_set(e, ERR_NOT_FOUND,
+		       "image with reference %s was found but its platform (%s/%s%s%s) does not "
+		       "match the specified platform (%s)",
+		       full, have.os, have.architecture ? have.architecture : "",
+		       c.variant && *c.variant ? "/" : "", c.variant ? c.variant : "", want);
+}
+
+static int load_tag(struct push *p, struct err *e)
+{
+	struct store *s = p->job.service->store;
+	struct digest id;
+	char canonical[IMAGE_REF_TEXT_MAX];
+	snprintf(p->ref.tag, sizeof(p->ref.tag), "%s", p->tags.v[p->next_tag]);
+	image_ref_canonical(&p->ref, canonical);
+	if (store_ref_get(s, canonical, &id, e) < 0 || store_image_get(s, &id, &p->img, e) < 0 ||
+	    check_platform(p, e) < 0 ||
+	    parts_of(p->job.service, p->img, !p->rebuild && !p->forced, &p->parts, e) < 0)
+		return -1;
+	parts_plan(p->job.service, p->parts, p->compression, p->forced);
+	return 0;
+}
+
+static void make_blobs(struct push *p)
+{
+	p->nblobs = p->parts->nlayers + 1;
+	p->blobs = xcalloc(p->nblobs, sizeof(*p->blobs));
+	for (size_t i = p->nblobs; i-- > 0;) {
+		struct push_blob *b = &p->blobs[i];
+		b->push = p;
+		b->fd = FD_NONE;
+		b->layer = i < p->parts->nlayers;
+		b->part = b->layer ? &p->parts->layers[i] : &p->parts->config;
+		store_lease_blob(p->lease, digest_is_set(&b->part->source) ? &b->part->source
+									   : &b->part->digest);
+		digest_short(&b->part->diff_id, b->id);
+		if (!p->rebuild)
+			push_blob_say(b, "Preparing");
+	}
+}
+
 static void push_tag(struct push *p)
 {
 	struct err e = ERR_INIT;
-	struct digest id;
-	char canonical[IMAGE_REF_TEXT_MAX], short_id[13];
 	if (p->next_tag == p->tags.n) {
 		struct digest last = p->img->id;
 		job_end(&p->job, last.text, NULL);
 		return;
 	}
-	store_image_free(p->img);
-	parts_free(p->parts);
-	p->img = NULL;
-	p->parts = NULL;
-	snprintf(p->ref.tag, sizeof(p->ref.tag), "%s", p->tags.v[p->next_tag]);
-	image_ref_canonical(&p->ref, canonical);
-	if (store_ref_get(p->job.service->store, canonical, &id, &e) < 0 ||
-	    store_image_get(p->job.service->store, &id, &p->img, &e) < 0 ||
-	    parts_of(p->job.service, p->img, &p->parts, &e) < 0) {
+	drop_tag(p);
+	if (load_tag(p, &e) < 0) {
 		push_fail(p, &e);
 		return;
 	}
-	for (size_t i = p->parts->nlayers; i > 0; i--) {
-		store_lease_blob(p->lease, &p->parts->layers[i - 1].digest);
-		digest_short(&p->parts->layers[i - 1].diff_id, short_id);
-		job_line(&p->job, short_id, "Preparing");
+	make_blobs(p);
+	push_step(p);
+}
+
+/* Repositories the first tag's layers could be mounted from: the token must cover them. */
+static void collect_sources(struct push *p, struct strs *ret)
+{
+	struct store *s = p->job.service->store;
+	AUTO(store_image) struct store_image *img = NULL;
+	struct err none = ERR_INIT;
+	struct digest id;
+	char canonical[IMAGE_REF_TEXT_MAX];
+	struct image_ref ref = p->ref;
+	snprintf(ref.tag, sizeof(ref.tag), "%s", p->tags.v[0]);
+	image_ref_canonical(&ref, canonical);
+	if (store_ref_get(s, canonical, &id, &none) < 0 || store_image_get(s, &id, &img, &none) < 0)
+		return;
+	for (size_t i = 0; i < img->nblobs; i++) {
+		struct strs repos = {0};
+		known_repos(p->job.service, ref.domain, &img->blobs[i], p->arena, &repos);
+		for (size_t k = 0; k < repos.n && ret->n < SOURCES_MAX; k++) {
+			size_t at = 0;
+			while (at < ret->n && strcmp(ret->v[at], repos.v[k]))
+				at++;
+			if (at == ret->n && strcmp(repos.v[k], ref.path))
+				strs_push(ret, p->arena, repos.v[k]);
+		}
 	}
-	store_lease_blob(p->lease, &p->parts->config.digest);
-	p->at = 0;
-	push_blob(p);
 }
 
 static void push_begin(void *ud)
 {
 	struct push *p = ud;
 	char name[IMAGE_REF_TEXT_MAX];
-	p->soon = NULL;
+	p->step = NULL;
 	image_ref_name(&p->ref, name);
 	job_linef(&p->job, "The push refers to repository [%s]", name);
 	push_tag(p);
@@ -318,13 +357,47 @@ static int choose_tags(struct push *p, bool all, struct err *e)
 			p->tags.v = arena_alloc(p->arena, sizeof(char *));
 			p->tags.v[p->tags.n++] = arena_strdup(p->arena, p->ref.tag);
 		} else {
-			return err_set(e, ERR_NOT_FOUND, "tag does not exist: %s:%s", familiar,
-				       p->ref.tag);
+			struct tag_finder f = {.p = p};
+			image_ref_name(&p->ref, name);
+			snprintf(f.prefix, sizeof(f.prefix), "%s:", name);
+			if (store_image_each(p->job.service->store, find_tags, &f, e) < 0)
+				return -1;
+			if (p->tags.n)
+				return err_set(e, ERR_NOT_FOUND, "tag does not exist: %s:%s",
+					       familiar, p->ref.tag);
 		}
 	}
 	return p->tags.n ? 0
 			 : err_set(e, ERR_NOT_FOUND,
 				   "An image does not exist locally with the tag: %s", familiar);
+}
+
+static int set_options(struct push *p, const struct image_push *o, struct err *e)
+{
+	p->compression = o->compression && *o->compression ? o->compression : "gzip";
+	p->forced = o->compression && *o->compression;
+	p->level = o->level;
+	if (strcmp(p->compression, "gzip") && strcmp(p->compression, "zstd"))
+		return err_set(e, ERR_INVALID, "invalid compression \"%.40s\" (gzip or zstd)",
+			       p->compression);
+	p->compression = strcmp(p->compression, "zstd") ? "gzip" : "zstd";
+	if (p->level < 0 || p->level > (strcmp(p->compression, "zstd") ? 9 : 19))
+		return err_set(e, ERR_INVALID, "invalid compression level %d for %s (1 to %d)",
+			       p->level, p->compression, strcmp(p->compression, "zstd") ? 9 : 19);
+	snprintf(p->how, sizeof(p->how), "%s:%d", p->compression, p->level);
+	p->platform_given = o->platform && *o->platform;
+	return p->platform_given ? image_platform_parse(o->platform, &p->platform, e) : 0;
+}
+
+static void open_registry(struct push *p, const struct auth_credentials *auth)
+{
+	struct strs sources = {0};
+	collect_sources(p, &sources);
+	p->registry = registry_open(&(struct registry_options){.service = p->job.service,
+							       .ref = &p->ref,
+							       .auth = auth,
+							       .actions = "pull,push",
+							       .sources = &sources});
 }
 
 int image_push(struct image_service *s, const struct image_push *o,
@@ -343,19 +416,22 @@ int image_push(struct image_service *s, const struct image_push *o,
 	struct push *p = NEW(struct push);
 	job_init(&p->job, s, ev, push_drop);
 	p->ref = ref;
-	p->fd = FD_NONE;
 	p->arena = arena_new();
+	p->there = map_new();
 	p->lease = store_lease_new(s->store);
-	p->registry = registry_open(&(struct registry_options){
-		.service = s, .ref = &p->ref, .auth = &auth, .actions = "pull,push"});
+	int rc = set_options(p, o, e);
+	if (rc == 0)
+		rc = choose_tags(p, o->all_tags, e);
+	if (rc == 0)
+		open_registry(p, &auth);
 	auth_credentials_wipe(&auth);
-	if (choose_tags(p, o->all_tags, e) < 0) {
+	if (rc < 0) {
 		p->job.ended = true;
 		list_del(&p->job.link);
 		push_drop(&p->job);
 		return -1;
 	}
-	p->soon = service_after(s, 0, push_begin, p);
+	p->step = service_after(s, 0, push_begin, p);
 	*ret = &p->job;
 	return 0;
 }

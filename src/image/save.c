@@ -81,7 +81,7 @@ static struct saved *add_image(struct save *s, const struct digest *id, struct e
 	if (store_image_get(s->job.service->store, id, &v->img, e) < 0)
 		return NULL;
 	s->n++;
-	if (parts_of(s->job.service, v->img, &v->parts, e) < 0)
+	if (parts_of(s->job.service, v->img, false, &v->parts, e) < 0)
 		return NULL;
 	return v;
 }

@@ -60,8 +60,7 @@ static struct slot *take_full(struct compressor *c)
 static void *thread_main(void *ud)
 {
 	struct compressor *c = ud;
-	AUTO(block_codec) struct block_codec *codec =
-		block_codec_new(c->o->compression, c->level);
+	AUTO(block_codec) struct block_codec *codec = block_codec_new(c->o->compression, c->level);
 
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
@@ -150,7 +149,8 @@ static int run(struct compressor *c, struct stream *in, struct err *e)
 	}
 	if (!s)
 		return -1;
-	if (s->n || (!c->in_size && c->o->compression == UNPACK_ZSTD)) /* no frame at all is not zstd */
+	if (s->n ||
+	    (!c->in_size && c->o->compression == UNPACK_ZSTD)) /* no frame at all is not zstd */
 		submit(c, s);
 	for (unsigned i = 0; i < c->nslots; i++) {
 		if (!empty_slot(c, e))
