@@ -5,6 +5,7 @@
  * whatever they are.
  */
 #include "cli/auth-priv.h"
+#include "cli/config-dir.h"
 #include "cli/format.h"
 #include "sys/fs.h"
 #include "wire/base64.h"
@@ -25,9 +26,7 @@ static char *env_path(const char *name, const char *below)
 
 char *auth_docker_file(void)
 {
-	char *path = env_path("DOCKER_CONFIG", "/config.json");
-
-	return path ? path : env_path("HOME", "/.docker/config.json");
+	return config_path("config.json");
 }
 
 char *auth_podman_file(unsigned i)
@@ -117,6 +116,7 @@ bool auth_file_entry(const struct json *file, const char *key, struct auth *ret)
 struct change {
 	struct jw w;
 	const char *key, *entry;
+	bool top;	    /* a member of the file itself, not of "auths" */
 	bool auths, placed; /* written already */
 };
 
@@ -165,8 +165,10 @@ static void change_member(const char *key, struct json *value, void *ud)
 {
 	struct change *c = ud;
 
-	if (!strcmp(key, "auths"))
+	if (!c->top && !strcmp(key, "auths"))
 		change_auths(c, value);
+	else if (c->top && !strcmp(key, c->key))
+		place(c);
 	else
 		write_value(&c->w, key, value);
 }
@@ -187,13 +189,14 @@ static int open_place(const char *path, char **ret_base, struct err *e)
 	return fd < 0 ? err_sys(e, fd, "open %s", dir) : fd;
 }
 
-int auth_file_change(const char *path, const char *key, const char *entry, struct err *e)
+static int change_file(const char *path, const char *key, const char *entry, bool top,
+		       struct err *e)
 {
 	struct buf text = BUF_INIT(AUTH_FILE_MAX), nice = BUF_INIT(2 * AUTH_FILE_MAX);
 	AUTO(json) struct json *old = NULL;
 	AUTO_FREE char *base = NULL;
 	AUTO_FD int dir = open_place(path, &base, e);
-	struct change c = {.w = JW_INIT(&text), .key = key, .entry = entry};
+	struct change c = {.w = JW_INIT(&text), .key = key, .entry = entry, .top = top};
 	int rc = 0;
 
 	if (dir < 0)
@@ -203,7 +206,9 @@ int auth_file_change(const char *path, const char *key, const char *entry, struc
 		return -1;
 	jw_obj(&c.w);
 	json_each(old, change_member, &c);
-	if (!c.auths)
+	if (top)
+		place(&c);
+	else if (!c.auths)
 		change_auths(&c, NULL);
 	jw_obj_end(&c.w);
 	json_indent(buf_text(&text), text.n, "\t", &nice);
@@ -221,4 +226,18 @@ int auth_file_change(const char *path, const char *key, const char *entry, struc
 	buf_done(&text);
 	buf_done(&nice);
 	return rc < 0 ? -1 : 0;
+}
+
+int auth_file_change(const char *path, const char *key, const char *entry, struct err *e)
+{
+	return change_file(path, key, entry, false, e);
+}
+
+int config_file_change(const char *key, const char *entry, struct err *e)
+{
+	AUTO_FREE char *path = config_path("config.json");
+
+	if (!path)
+		return err_set(e, ERR_INVALID, "neither DOCKER_CONFIG nor HOME is set");
+	return change_file(path, key, entry, true, e);
 }

@@ -21,19 +21,9 @@
 /* Full path of the program, NULL when it is not installed. */
 static char *program_path(const char *name)
 {
-	struct str rest = str_of(secure_getenv("PATH")), dir;
+	AUTO_FREE char *program = xasprintf("docker-credential-%s", name);
 
-	if (!*name || strchr(name, '/'))
-		return NULL;
-	while (str_cut(&rest, ':', &dir)) {
-		if (!dir.n || dir.p[0] != '/')
-			continue; /* never a program from the current directory */
-		char *path = xasprintf("%.*s/docker-credential-%s", (int)dir.n, dir.p, name);
-		if (access(path, X_OK) == 0)
-			return path;
-		free(path);
-	}
-	return NULL;
+	return *name ? spawn_find(program) : NULL;
 }
 
 bool auth_helper_exists(const char *name)

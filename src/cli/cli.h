@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/opts.h"
+#include "cli/endpoint.h"
 #include "wire/http1.h"
 
 #include <stdbool.h>
@@ -19,8 +20,9 @@
 struct command;
 
 struct cli {
-	char *socket; /* path of the engine's socket */
-	bool given;   /* by -H or the environment: never start an engine for it */
+	const struct opts *global; /* -H, -c, --tls... */
+	struct endpoint ep;	   /* found with the first connection */
+	const char *socket;	   /* its path; NULL when it is no unix socket */
 	bool quiet_start;
 	int spare;		   /* an idle connection to the engine, or FD_NONE */
 	const struct command *cmd; /* the one that runs */
@@ -65,8 +67,8 @@ struct conn {
 #define CONN_BUF  (256U << 10)
 #define CONN_INIT ((struct conn){.fd = FD_NONE})
 
-/* Where the engine is, from -H, CORACLE_HOST, CORACLE_HOME or the default. */
-int client_locate(struct cli *c, const char *host, struct err *e);
+/* Find out where the engine is (once). */
+int client_locate(struct cli *c, struct err *e);
 /* Connect (starting the engine if it is ours to start). */
 int conn_open(struct cli *c, struct conn *k, struct err *e);
 void conn_close(struct cli *c, struct conn *k); /* keeps a reusable connection as the spare */

@@ -11,24 +11,17 @@
 
 #include "base/banned.h"
 
-int client_locate(struct cli *c, const char *host, struct err *e)
+int client_locate(struct cli *c, struct err *e)
 {
-	const char *home = secure_getenv("CORACLE_HOME");
+	static const struct opts none;
 
-	if (!host)
-		host = secure_getenv("CORACLE_HOST");
-	if (host && *host) {
-		if (!str_starts(host, "unix://"))
-			return err_set(
-				e, ERR_INVALID,
-				"unable to parse docker host `%s`: only unix:// is supported",
-				host);
-		c->socket = xstrdup(host + strlen("unix://"));
-		c->given = true;
+	if (c->ep.host)
 		return 0;
+	if (endpoint_find(c->global ? c->global : &none, &c->ep, e) < 0) {
+		endpoint_done(&c->ep);
+		return -1;
 	}
-	c->socket = home && *home ? xasprintf("%s/run/coracle.sock", home)
-				  : xstrdup("/run/coracle/coracle.sock");
+	c->socket = c->ep.addr.kind == HOSTADDR_UNIX ? c->ep.addr.path : NULL;
 	return 0;
 }
 
@@ -47,8 +40,17 @@ int conn_open(struct cli *c, struct conn *k, struct err *e)
 		conn_reset(k, TAKE_FD(c->spare));
 		return 0;
 	}
+	if (client_locate(c, e) < 0)
+		return -1;
+	if (!c->socket) {
+		int far = endpoint_dial(&c->ep, e);
+
+		if (far >= 0)
+			conn_reset(k, far);
+		return far < 0 ? -1 : 0;
+	}
 	int fd = fs_unix_connect(c->socket, SOCK_STREAM);
-	if ((fd == -ENOENT || fd == -ECONNREFUSED || fd == -ENOTDIR) && !c->given) {
+	if ((fd == -ENOENT || fd == -ECONNREFUSED || fd == -ENOTDIR) && c->ep.ours) {
 		if (autostart(c, e) < 0)
 			return -1;
 		fd = fs_unix_connect(c->socket, SOCK_STREAM);

@@ -253,6 +253,28 @@ static const struct opt network_ls_options[] = {
 	OPT_FILTER, OPT_FORMAT, OPT_NO_TRUNC, {'q', "quiet", B, NULL, "Only network IDs", NULL, 0},
 	OPT_END,
 };
+static const struct opt context_create_options[] = {
+	{0, "description", S, NULL, "Description of the context", NULL, 0},
+	{0, "docker", L, "stringToString",
+	 "The engine: host=, ca=, cert=, key=, skip-tls-verify=, from=", NULL, 0},
+	{0, "from", S, NULL, "Copy this context", NULL, 0},
+	OPT_END,
+};
+static const struct opt context_update_options[] = {
+	{0, "description", S, NULL, "Description of the context", NULL, 0},
+	{0, "docker", L, "stringToString",
+	 "The engine: host=, ca=, cert=, key=, skip-tls-verify=, from=", NULL, 0},
+	OPT_END,
+};
+static const struct opt context_ls_options[] = {
+	OPT_FORMAT,
+	{'q', "quiet", B, NULL, "Only the names", NULL, 0},
+	OPT_END,
+};
+static const struct opt context_rm_options[] = {
+	{'f', "force", B, NULL, "Also the context in use", NULL, 0},
+	OPT_END,
+};
 static const struct opt force_options[] = {
 	{'f', "force", B, NULL, "No error when it does not exist", NULL, 0},
 	OPT_END,
@@ -436,6 +458,25 @@ const struct command cli_commands[] = {
 	 manifest_push_options, 1, 1, true, G, cmd_manifest_push},
 	{NULL, "manifest", "rm", NULL, "MANIFEST_LIST [MANIFEST_LIST...]",
 	 "Remove local manifest lists", none, 1, -1, true, G, cmd_manifest_rm},
+	{NULL, "context", "create", NULL, "CONTEXT", "Create a context", context_create_options, 1,
+	 1, true, G, cmd_context_create},
+	{NULL, "context", "export", NULL, "CONTEXT [FILE|-]",
+	 "Write a context to a tar archive, to STDOUT with '-'", none, 1, 2, true, G,
+	 cmd_context_export},
+	{NULL, "context", "import", NULL, "CONTEXT FILE|-", "Read a context from a tar archive",
+	 none, 2, 2, true, G, cmd_context_import},
+	{NULL, "context", "inspect", NULL, "[CONTEXT] [CONTEXT...]",
+	 "Show everything about contexts", template_options, 0, -1, true, G, cmd_context_inspect},
+	{NULL, "context", "ls", "list", "", "List contexts", context_ls_options, 0, 0, true, G,
+	 cmd_context_ls},
+	{NULL, "context", "rm", "remove", "CONTEXT [CONTEXT...]", "Remove contexts",
+	 context_rm_options, 1, -1, true, G, cmd_context_rm},
+	{NULL, "context", "show", NULL, "", "Print the name of the current context", none, 0, 0,
+	 true, G, cmd_context_show},
+	{NULL, "context", "update", NULL, "CONTEXT", "Change a context", context_update_options, 1,
+	 1, true, G, cmd_context_update},
+	{NULL, "context", "use", NULL, "CONTEXT", "Set the current context", none, 1, 1, true, G,
+	 cmd_context_use},
 	{NULL, "volume", "create", NULL, "[VOLUME]", "Create a volume", volume_create_options, 0, 1,
 	 true, G, cmd_volume_create},
 	{NULL, "volume", "inspect", NULL, "VOLUME [VOLUME...]", "Show everything about volumes",
@@ -454,6 +495,9 @@ const struct command cli_commands[] = {
 	 cmd_system_df},
 	{NULL, "system", "fsck", NULL, "", "Check the store, and repair it", fsck_options, 0, 0,
 	 true, G, cmd_system_fsck},
+	{NULL, "system", "dial-stdio", NULL, "",
+	 "Connect STDIN and STDOUT to the engine (used by ssh://)", none, 0, 0, true, G,
+	 cmd_system_dial_stdio},
 	{NULL, "system", "prune", NULL, "", "Remove unused data", system_prune_options, 0, 0, true,
 	 G, cmd_system_prune},
 	{.run = NULL},

@@ -12,6 +12,7 @@ static const struct {
 	const char *name, *brief;
 } manages[] = {
 	{"container", "Manage containers"},
+	{"context", "Manage contexts"},
 	{"image", "Manage images"},
 	{"manifest", "Manage image manifests and manifest lists"},
 	{"network", "Manage networks"},
@@ -119,9 +120,7 @@ void help_top(int fd)
 	for (size_t i = 0; i < ARRAY_SIZE(manages); i++)
 		buf_addf(&b, "  %-11s %s\n", manages[i].name, manages[i].brief);
 	add_group(&b, "Commands", GROUP_PLAIN);
-	buf_adds(&b, "\nGlobal Options:\n"
-		     "  -H, --host string   Engine socket to connect to (unix://PATH)\n"
-		     "  -v, --version       Print version information and quit\n");
+	opts_help(&b, global_options, "Global Options");
 	buf_addf(&b, "\nRun '%s COMMAND --help' for more information on a command.\n", CLI_NAME);
 	dprintf(fd, "%s", buf_text(&b));
 }

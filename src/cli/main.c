@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dispatch: global options, management commands and their aliases, argument counts. */
 #include "cli/cli.h"
+#include "cli/config-dir.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -155,15 +156,13 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	return 1;
 }
 
+static bool level_is_known(const char *level)
+{
+	return in_words("debug info warn warning error fatal panic", level);
+}
+
 int cli_main(int argc, char **argv)
 {
-	static const struct opt global[] = {
-		{'H', "host", OPT_STR, NULL, "", NULL, 0},
-		{'v', "version", OPT_BOOL, NULL, "", NULL, 0},
-		{'D', "debug", OPT_BOOL, NULL, "", NULL, 0},
-		{'l', "log-level", OPT_STR, NULL, "", NULL, 0},
-		OPT_END,
-	};
 	struct cli c = {.spare = FD_NONE};
 	struct opts o = {0};
 	struct err e = ERR_INIT;
@@ -171,7 +170,7 @@ int cli_main(int argc, char **argv)
 
 	trace_setup(CLI_NAME);
 	signal(SIGPIPE, SIG_DFL);
-	if (opts_parse(&o, global, argc - 1, argv + 1, false, &e) < 0) {
+	if (opts_parse(&o, global_options, argc - 1, argv + 1, false, &e) < 0) {
 		fprintf(stderr,
 			"%s\n\nUsage:  %s [OPTIONS] COMMAND [ARG...]\n\nRun '%s --help' for more "
 			"information\n",
@@ -183,15 +182,21 @@ int cli_main(int argc, char **argv)
 	} else if (opts_bool(&o, "version")) {
 		printf("Coracle version %s\n", CORACLE_VERSION);
 		rc = 0;
-	} else if (client_locate(&c, opts_set(&o, "host") ? opts_str(&o, "host") : NULL, &e) < 0) {
-		rc = cli_fail(&c, &e);
+	} else if (opts_set(&o, "log-level") && !level_is_known(opts_str(&o, "log-level"))) {
+		fprintf(stderr, "unable to parse logging level: %s\n", opts_str(&o, "log-level"));
+		rc = 1;
 	} else {
+		c.global = &o;
+		if (opts_set(&o, "config"))
+			config_dir_set(opts_str(&o, "config"));
+		if (opts_bool(&o, "debug"))
+			log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, 2);
 		rc = dispatch(&c, o.argc, o.argv);
 	}
 	if (fflush(stdout) != 0 && rc == 0)
 		rc = 1;
 	opts_done(&o);
 	fd_close(&c.spare);
-	free(c.socket);
+	endpoint_done(&c.ep);
 	return rc;
 }

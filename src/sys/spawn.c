@@ -5,11 +5,13 @@
  * only; its errno comes back in shared memory.
  */
 #include "sys/spawn.h"
+#include "base/buf.h"
 #include "base/mem.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -162,4 +164,23 @@ int spawn_wait(const struct process *p, bool nohang, int *ret_status)
 	if (ret_status)
 		*ret_status = status;
 	return 0;
+}
+
+char *spawn_find(const char *name)
+{
+	struct str rest = str_of(secure_getenv("PATH")), dir;
+
+	if (!*name || strchr(name, '/'))
+		return NULL;
+	while (str_cut(&rest, ':', &dir)) {
+		char *path;
+
+		if (!dir.n || dir.p[0] != '/')
+			continue;
+		path = xasprintf("%.*s/%s", (int)dir.n, dir.p, name);
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	return NULL;
 }

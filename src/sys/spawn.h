@@ -31,6 +31,9 @@ struct process {
 	int pidfd; /* owned; FD_NONE when there is none */
 };
 
+/* Full path of a program of PATH, heap; NULL when there is none. Never from the current directory.
+ */
+char *spawn_find(const char *name);
 int spawn_start(const struct spawn *s, struct process *ret);
 int spawn_signal(const struct process *p, int signo);
 /* Reap without blocking when nohang: -EAGAIN when still running. *ret_status as waitpid's. Closes
