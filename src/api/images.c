@@ -72,6 +72,45 @@ static void prune(struct api_request *r)
 		api_finish_json(r, engine_image_prune(r->engine, &f, &out, &e), &out, &e);
 }
 
+static void mount_image(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+	const char *image = api_query(r, "image");
+	int rc = engine_image_mount(r->engine, image ? image : "", api_query(r, "target"),
+				    api_query(r, "namespace"), &out, &e);
+
+	api_finish_json(r, rc, &out, &e);
+}
+
+static void list_mounts(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+
+	api_finish_json(r, engine_image_mounts(r->engine, &out, &e), &out, &e);
+}
+
+static void mounted_image(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+
+	if (engine_image_mounted(r->engine, r->params[0], &e) < 0)
+		api_reply_error(r, &e);
+	else
+		api_reply_empty(r, 204);
+}
+
+static void unmount_image(struct api_request *r)
+{
+	struct err e = ERR_INIT;
+
+	if (engine_image_unmount(r->engine, r->params[0], &e) < 0)
+		api_reply_error(r, &e);
+	else
+		api_reply_empty(r, 204);
+}
+
 static void search(struct api_request *r)
 {
 	api_unsupported(r, "image search");
@@ -80,6 +119,10 @@ static void search(struct api_request *r)
 const struct api_route api_routes_images[] = {
 	{"GET", "/images/json", list, API_BODY_JSON},
 	{"GET", "/images/search", search, API_BODY_JSON},
+	{"GET", "/coracle/image-mounts", list_mounts, API_BODY_JSON},
+	{"POST", "/coracle/image-mounts", mount_image, API_BODY_JSON},
+	{"POST", "/coracle/image-mounts/{id}/mounted", mounted_image, API_BODY_JSON},
+	{"DELETE", "/coracle/image-mounts/{id}", unmount_image, API_BODY_JSON},
 	{"POST", "/images/prune", prune, API_BODY_JSON},
 	{"GET", "/images/{name*}/json", inspect, API_BODY_JSON},
 	{"GET", "/images/{name*}/history", history, API_BODY_JSON},

@@ -191,7 +191,7 @@ static void save_refs(struct api_request *r, const char *const *refs, size_t n)
 {
 	struct err e = ERR_INIT;
 	struct image_job_events ev;
-	struct image_save o = {.refs = refs, .n = n};
+	struct image_save o = {.refs = refs, .n = n, .platform = api_query(r, "platform")};
 	struct digest id;
 	int fds[2];
 

@@ -396,6 +396,7 @@ static int load_open(const char *input, int *ret, struct err *e)
 
 int cmd_load(struct cli *c, struct opts *o)
 {
+	AUTO_BUF struct buf path = BUF_INIT(1U << 16);
 	struct conn k = CONN_INIT;
 	struct err e = ERR_INIT;
 	const char *input = opts_str(o, "input");
@@ -404,12 +405,16 @@ int cmd_load(struct cli *c, struct opts *o)
 
 	if (load_open(input, &fd, &e) < 0)
 		return cli_fail(c, &e);
+	buf_adds(&path, "/images/load");
+	url_query(&path, "quiet", quiet ? "1" : "0");
+	if (opts_set(o, "platform"))
+		url_query(&path, "platform", opts_str(o, "platform"));
 	bool dir = fd == -EISDIR;
 	AUTO_FD int owned = fd >= 0 ? fd : FD_NONE;
 	int rc = conn_open(c, &k, &e);
 	if (rc == 0)
-		rc = conn_send(&k, "POST", quiet ? "/images/load?quiet=1" : "/images/load?quiet=0",
-			       "Transfer-Encoding: chunked\r\n", "application/x-tar", NULL, 0, &e);
+		rc = conn_send(&k, "POST", path.p, "Transfer-Encoding: chunked\r\n",
+			       "application/x-tar", NULL, 0, &e);
 	if (rc == 0)
 		rc = dir ? load_dir(&k, input, &e) : upload(&k, fd >= 0 ? fd : 0, &e);
 	struct err sent = e;
@@ -471,5 +476,7 @@ int cmd_save(struct cli *c, struct opts *o)
 	buf_adds(&path, "/images/get");
 	for (int i = 0; i < o->argc; i++)
 		url_query(&path, "names", o->argv[i]);
+	if (opts_set(o, "platform"))
+		url_query(&path, "platform", opts_str(o, "platform"));
 	return download(c, path.p, output, &e) < 0 ? cli_fail(c, &e) : 0;
 }

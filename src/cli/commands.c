@@ -120,6 +120,17 @@ static const struct opt bootstrap_options[] = {
 	{0, "variant", S, NULL, "How much is in it, as mmdebstrap names it", "minbase", 0},
 	OPT_END,
 };
+static const struct opt image_mount_options[] = {
+	OPT_FORMAT,
+	OPT_NO_TRUNC,
+	{'q', "quiet", B, NULL, "Only mount IDs", NULL, 0},
+	OPT_END,
+};
+static const struct opt image_unmount_options[] = {
+	{'a', "all", B, NULL, "All mounts of images", NULL, 0},
+	{'f', "force", B, NULL, "Also one that is in use", NULL, 0},
+	OPT_END,
+};
 static const struct opt import_options[] = {
 	{'c', "change", L, NULL, "Apply a Dockerfile instruction", NULL, 0},
 	{'m', "message", S, NULL, "Message of the image's history", NULL, 0},
@@ -145,7 +156,7 @@ static const struct opt output_options[] = {
 };
 static const struct opt save_options[] = {
 	{'o', "output", S, NULL, "Write to a file instead of STDOUT", NULL, 0},
-	{0, "platform", S, NULL, "Only this platform", NULL, OPT_UNBUILT},
+	{0, "platform", S, NULL, "Only this platform", NULL, 0},
 	OPT_END,
 };
 static const struct opt history_options[] = {
@@ -170,7 +181,7 @@ static const struct opt kill_options[] = {
 };
 static const struct opt load_options[] = {
 	{'i', "input", S, NULL, "Read a file or a directory instead of STDIN", NULL, 0},
-	{0, "platform", S, NULL, "Only this platform", NULL, OPT_UNBUILT},
+	{0, "platform", S, NULL, "Only this platform", NULL, 0},
 	{'q', "quiet", B, NULL, "No progress", NULL, 0},
 	OPT_END,
 };
@@ -394,6 +405,11 @@ const struct command cli_commands[] = {
 	{NULL, "image", "bootstrap", NULL, "DISTRIBUTION:SUITE [NAME[:TAG]]",
 	 "Make a minimal image from the distribution's archive", bootstrap_options, 1, 2, true, G,
 	 cmd_image_bootstrap},
+	{NULL, "image", "mount", NULL, "[IMAGE [DIRECTORY]]",
+	 "Show the files of an image read-only, or list what is mounted", image_mount_options, 0, 2,
+	 true, G, cmd_image_mount},
+	{NULL, "image", "unmount", "umount", "[MOUNT|DIRECTORY|IMAGE...]", "End such a view",
+	 image_unmount_options, 0, -1, true, G, cmd_image_unmount},
 	{"import", "image", "import", NULL, "file|URL|- [REPOSITORY[:TAG]]",
 	 "Make an image of a tar archive", import_options, 1, 2, true, G, cmd_import},
 	{"inspect", NULL, NULL, NULL, "NAME|ID [NAME|ID...]", "Show everything about objects",

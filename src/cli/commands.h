@@ -53,6 +53,8 @@ COMMAND(diff);
 COMMAND(commit);
 COMMAND(import);
 COMMAND(image_bootstrap);
+COMMAND(image_mount);
+COMMAND(image_unmount);
 COMMAND(port);
 COMMAND(export);
 COMMAND(top);

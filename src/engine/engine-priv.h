@@ -345,6 +345,10 @@ void exec_container_gone(struct container *c);
 void exec_free(struct exec *x);
 struct exec *exec_get(struct engine *g, const char *id);
 
+/* ---- image-mounts.c ---- */
+/* Is the image (its id) mounted somewhere? ret: one of the places. */
+bool image_mounted_at(struct engine *g, const char *image, char *ret, size_t size);
+
 /* ---- health.c ---- */
 void health_start(struct container *c);
 void health_resume(struct container *c); /* of an adopted container: goes on where it was */

@@ -278,6 +278,15 @@ int engine_image_tag(struct engine *g, const char *ref, const char *repo, const 
 		     struct err *e);
 int engine_image_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
 
+/* Views of images mounted by clients: docs/adr/0003-no-host-mounts.md. target NULL or "": a folder
+ * of ours. ns: inode of the client's mount namespace. Answers what to mount. */
+int engine_image_mount(struct engine *g, const char *ref, const char *target, const char *ns,
+		       struct buf *out, struct err *e);
+int engine_image_mounts(struct engine *g, struct buf *out, struct err *e);
+int engine_image_mounted(struct engine *g, const char *id, struct err *e); /* the client did */
+/* ERR_CONFLICT while it is still mounted. */
+int engine_image_unmount(struct engine *g, const char *id, struct err *e);
+
 struct engine_commit {
 	const char *repo, *tag, *comment, *author; /* NULL or "": none */
 	const struct container_config *config;	   /* instead of the container's; NULL */

@@ -23,9 +23,11 @@ static int64_t count_users(void *ud, const struct digest *id)
 
 static bool find_user(void *ud, const struct digest *id, struct image_user *ret)
 {
-	const struct engine *g = ud;
-	bool found = false;
+	struct engine *g = ud;
+	bool found = image_mounted_at(g, id->text, ret->mounted, sizeof(ret->mounted));
 
+	if (found)
+		return true;
 	LIST_FOR_EACH (it, &g->order) {
 		const struct container *c = LIST_ENTRY(it, struct container, link);
 

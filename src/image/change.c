@@ -68,52 +68,46 @@ static void deleted(const struct digest *d, void *ud)
 	jw_obj_end(&r->w);
 }
 
-static int check_users(struct remover *r, bool by_name, const char *text, struct err *e)
+/* What stands against removing the image itself. Hard: --force does not help. */
+static int check_hard(struct remover *r, const struct image_user *u, struct err *e)
 {
-	struct image_user u = {0};
-	if (!r->o->user || !r->o->user(r->o->ud, &r->img->id, &u))
-		return 0;
-	if (u.running && !by_name)
+	if (u->mounted[0])
+		return err_set(
+			e, ERR_CONFLICT,
+			"conflict: unable to delete %s (cannot be forced) - image is mounted "
+			"at %s: see image unmount",
+			r->short_id, u->mounted);
+	if (u->running)
 		return err_set(e, ERR_CONFLICT,
 			       "conflict: unable to delete %s (cannot be forced) - image is being "
-			       "used by running "
-			       "container %.12s",
-			       r->short_id, u.id);
-	if (u.running && by_name && !r->o->force)
-		return err_set(e, ERR_CONFLICT,
-			       "conflict: unable to remove repository reference \"%s\" (must "
-			       "force) - container %.12s "
-			       "is using its referenced image %s",
-			       text, u.id, r->short_id);
-	if (r->o->force)
-		return 0;
-	if (by_name)
-		return err_set(e, ERR_CONFLICT,
-			       "conflict: unable to remove repository reference \"%s\" (must "
-			       "force) - container %.12s "
-			       "is using its referenced image %s",
-			       text, u.id, r->short_id);
-	return err_set(e, ERR_CONFLICT,
-		       "conflict: unable to delete %s (must be forced) - image is being used by "
-		       "stopped container %.12s",
-		       r->short_id, u.id);
+			       "used by running container %.12s",
+			       r->short_id, u->id);
+	return 0;
 }
 
-/* Names differ in more than the tag or digest: an id alone needs force then. */
-static bool several_repositories(const struct store_image *img)
+static bool repository_is(const char *ref, const char *name)
 {
-	char first[IMAGE_REF_TEXT_MAX] = "", name[IMAGE_REF_TEXT_MAX];
-	for (size_t i = 0; i < img->ntags; i++) {
-		struct image_ref ref;
-		struct err e = ERR_INIT;
-		if (image_ref_parse(img->tags[i], &ref, &e) < 0)
-			continue;
-		image_ref_name(&ref, name);
-		if (first[0] && strcmp(first, name))
-			return true;
-		memcpy(first, name, sizeof(first));
-	}
-	return false;
+	size_t n = strlen(name);
+	return !strncmp(ref, name, n) && (ref[n] == ':' || ref[n] == '@');
+}
+
+/* One name at most, digests of the same repository not counted: removing any of them by name, or
+ * the image by id, is what the user meant. */
+static bool single_reference(const struct store_image *img)
+{
+	char name[IMAGE_REF_TEXT_MAX];
+	struct image_ref ref;
+	struct err e = ERR_INIT;
+	if (img->ntags + img->ndigests <= 1)
+		return true;
+	if (img->ntags > 1 ||
+	    image_ref_parse(img->ntags ? img->tags[0] : img->digests[0], &ref, &e) < 0)
+		return false;
+	image_ref_name(&ref, name);
+	for (size_t i = 0; i < img->ndigests; i++)
+		if (!repository_is(img->digests[i], name))
+			return false;
+	return true;
 }
 
 static int delete_all(struct remover *r, struct err *e)
@@ -132,20 +126,12 @@ static int delete_all(struct remover *r, struct err *e)
 	return 0;
 }
 
-/* The digest names of the same repository go with its last tag. */
 static int drop_digests(struct remover *r, const struct image_ref *ref, struct err *e)
 {
-	char prefix[IMAGE_REF_TEXT_MAX], name[IMAGE_REF_TEXT_MAX + 2];
-	image_ref_name(ref, prefix);
-	snprintf(name, sizeof(name), "%s:", prefix);
-	size_t left = 0;
-	for (size_t i = 0; i < r->img->ntags; i++)
-		left += str_starts(r->img->tags[i], name);
-	if (left > 1)
-		return 0;
-	snprintf(name, sizeof(name), "%s@", prefix);
+	char name[IMAGE_REF_TEXT_MAX];
+	image_ref_name(ref, name);
 	for (size_t i = 0; i < r->img->ndigests; i++) {
-		if (!str_starts(r->img->digests[i], name))
+		if (!repository_is(r->img->digests[i], name))
 			continue;
 		if (store_ref_del(r->s->store, r->img->digests[i], NULL, e) < 0)
 			return -1;
@@ -157,43 +143,52 @@ static int drop_digests(struct remover *r, const struct image_ref *ref, struct e
 static int remove_name(struct remover *r, const struct image_ref *ref, const char *text,
 		       struct err *e)
 {
-	char canonical[IMAGE_REF_TEXT_MAX], other[IMAGE_REF_TEXT_MAX + 2];
-	size_t names = r->img->ntags, same = 0;
+	char canonical[IMAGE_REF_TEXT_MAX], name[IMAGE_REF_TEXT_MAX];
+	struct image_user u = {0};
+	bool used = r->o->user && r->o->user(r->o->ud, &r->img->id, &u);
+	bool tag = !digest_is_set(&ref->digest);
+	size_t left = r->img->ntags + r->img->ndigests - 1;
 	image_ref_canonical(ref, canonical);
-	image_ref_name(ref, other);
-	size_t n = strlen(other);
-	for (size_t i = 0; i < r->img->ndigests; i++) {
-		bool mine = !strncmp(r->img->digests[i], other, n) && r->img->digests[i][n] == '@';
-		same += mine;
-		names += !mine;
-	}
-	if (digest_is_set(&ref->digest))
-		names = r->img->ntags + r->img->ndigests;
-	if (names <= 1) {
-		struct image_user u = {0};
-		bool used = r->o->user && r->o->user(r->o->ud, &r->img->id, &u);
-		if (check_users(r, true, text, e) < 0)
-			return -1;
-		if (!used || (r->o->force && !u.running))
-			return delete_all(r, e);
-	}
-	if (!digest_is_set(&ref->digest) && same && drop_digests(r, ref, e) < 0)
-		return -1;
+	image_ref_name(ref, name);
+	if (used && single_reference(r->img) && u.mounted[0])
+		return check_hard(r, &u, e);
+	if (used && single_reference(r->img) && !r->o->force)
+		return err_set(e, ERR_CONFLICT,
+			       "conflict: unable to remove repository reference \"%s\" (must "
+			       "force) - container %.12s is using its referenced image %s",
+			       text, u.id, r->short_id);
+	/* With the last tag of a repository go its digests. */
+	bool last = tag;
+	for (size_t i = 0; i < r->img->ntags; i++)
+		last &= !strcmp(r->img->tags[i], canonical) ||
+			!repository_is(r->img->tags[i], name);
+	for (size_t i = 0; last && i < r->img->ndigests; i++)
+		left -= repository_is(r->img->digests[i], name);
+	/* An image that runs loses its name only. */
+	if (!left && !(used && u.running))
+		return delete_all(r, e);
 	if (store_ref_del(r->s->store, canonical, NULL, e) < 0)
 		return -1;
 	untagged(r, canonical);
-	return 0;
+	return last ? drop_digests(r, ref, e) : 0;
 }
 
 static int remove_id(struct remover *r, struct err *e)
 {
-	if (several_repositories(r->img) && !r->o->force)
+	struct image_user u = {0};
+	bool used = r->o->user && r->o->user(r->o->ud, &r->img->id, &u);
+	if (used && check_hard(r, &u, e) < 0)
+		return -1;
+	if (!single_reference(r->img) && !r->o->force)
 		return err_set(e, ERR_CONFLICT,
 			       "conflict: unable to delete %s (must be forced) - image is "
 			       "referenced in multiple repositories",
 			       r->short_id);
-	if (check_users(r, false, r->short_id, e) < 0)
-		return -1;
+	if (used && !r->o->force)
+		return err_set(e, ERR_CONFLICT,
+			       "conflict: unable to delete %s (must be forced) - image is being "
+			       "used by stopped container %.12s",
+			       r->short_id, u.id);
 	return delete_all(r, e);
 }
 
@@ -282,7 +277,7 @@ int image_prune(struct image_service *s, const struct filters *f, const struct i
 	jw_key(&w, "ImagesDeleted");
 	jw_arr(&w);
 	for (size_t i = 0; i < c.n; i++) {
-		struct image_user u;
+		struct image_user u = {0};
 		struct err one = ERR_INIT;
 		AUTO(store_image) struct store_image *img = NULL;
 		if ((o && o->user && o->user(o->ud, &c.v[i], &u)) ||

@@ -114,7 +114,8 @@ int image_load(struct image_service *s, const struct image_load *o,
 struct image_save {
 	const char *const *refs; /* names (all tags when bare) or ids */
 	size_t n;
-	int fd; /* where the tar goes, taken (also on failure) */
+	const char *platform; /* refuse images of another one; NULL or "": any */
+	int fd;		      /* where the tar goes, taken (also on failure) */
 };
 int image_save(struct image_service *s, const struct image_save *o,
 	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
@@ -207,6 +208,7 @@ int image_history_json(struct image_service *s, const char *text, struct buf *ou
 struct image_user {
 	char id[65]; /* a container */
 	bool running;
+	char mounted[4096]; /* instead: where `image mount` shows it */
 };
 struct image_remove {
 	bool force, noprune;

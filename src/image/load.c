@@ -321,6 +321,28 @@ static int scan_descriptor(struct load *l, const struct oci_descriptor *d, const
 	return scan_manifest(l, member, &text, name, e);
 }
 
+/* --platform: the images of another one are left out. */
+static int keep_platform(struct load *l, struct err *e)
+{
+	char want[96];
+	size_t n = 0;
+	for (size_t i = 0; i < l->nimages; i++) {
+		AUTO_BUF struct buf text = BUF_INIT(IMAGE_CONFIG_MAX);
+		struct image_config config;
+		if (member_read(l, l->images[i].config_member, &text, e) < 0 ||
+		    image_config_decode(buf_text(&text), text.n, &config, l->arena, e) < 0)
+			return -1;
+		if (image_platform_fits(&l->platform, &config))
+			l->images[n++] = l->images[i];
+	}
+	image_platform_format(&l->platform, want);
+	if (!n && l->nimages)
+		return err_set(e, ERR_NOT_FOUND, "the archive has no image for the platform %s",
+			       want);
+	l->nimages = n;
+	return 0;
+}
+
 static int scan_archive(struct load *l, struct err *e)
 {
 	l->images = arena_alloc(l->arena, IMAGES_MAX * sizeof(*l->images));
@@ -341,7 +363,7 @@ static int scan_archive(struct load *l, struct err *e)
 	}
 	if (!l->nimages)
 		return err_set(e, ERR_INVALID, "the archive holds no image");
-	return 0;
+	return l->platform_given ? keep_platform(l, e) : 0;
 }
 
 /* ---- one image into the store ---- */

@@ -100,11 +100,31 @@ static void copy_lower(char *to, struct str s)
 	to[s.n] = '\0';
 }
 
+/* {"architecture":"arm64","os":"linux","variant":"v8"}, as the API takes it since 1.48. */
+static int parse_json(const char *text, struct image_platform *ret, struct err *e)
+{
+	AUTO(json) struct json *j = NULL;
+	char plain[128];
+	if (json_parse(text, strlen(text), &j, e) < 0)
+		return err_wrap(e, "failed to parse platform");
+	const char *os = json_str(json_get_icase(j, "os"));
+	const char *arch = json_str(json_get_icase(j, "architecture"));
+	const char *variant = json_str(json_get_icase(j, "variant"));
+	if (!os || !arch || !*os || !*arch)
+		return err_set(e, ERR_INVALID, "both OS and Architecture must be provided: %.200s",
+			       text);
+	snprintf(plain, sizeof(plain), "%.40s/%.40s%s%.30s", os, arch,
+		 variant && *variant ? "/" : "", variant ? variant : "");
+	return image_platform_parse(plain, ret, e);
+}
+
 int image_platform_parse(const char *text, struct image_platform *ret, struct err *e)
 {
 	struct image_platform p = {0}, host;
 	struct str rest = str_of(text), part[4] = {0};
 	size_t n = 0;
+	if (*text == '{')
+		return parse_json(text, ret, e);
 	image_platform_host(&host);
 	while (n < 4 && str_cut(&rest, '/', &part[n]))
 		n++;
@@ -196,4 +216,11 @@ const struct oci_descriptor *image_platform_choose(const struct image_platform *
 		}
 	}
 	return best;
+}
+
+bool image_platform_fits(const struct image_platform *want, const struct image_config *have)
+{
+	const struct oci_platform p = {
+		.os = have->os, .architecture = have->architecture, .variant = have->variant};
+	return image_platform_score(want, &p) > 0;
 }

@@ -4,6 +4,7 @@
  * version 25. A worker writes it from a list of members; blobs go from file to pipe untouched.
  */
 #include "image/parts-priv.h"
+#include "image/platform.h"
 #include "image/worker-priv.h"
 
 #include "base/map.h"
@@ -31,6 +32,7 @@ struct saved {
 
 struct save {
 	struct image_job job;
+	const char *platform; /* NULL: any; borrowed during image_save() */
 	struct saved *images;
 	size_t n;
 	struct arena *arena;
@@ -126,6 +128,27 @@ static int add_bare(struct save *s, const struct image_ref *ref, bool *ret_any, 
 	return 0;
 }
 
+static int check_platform(struct save *s, const struct saved *v, const char *text, struct err *e)
+{
+	struct image_platform want;
+	struct image_config config;
+	char name[96], have[96];
+	if (!s->platform || !*s->platform)
+		return 0;
+	if (image_platform_parse(s->platform, &want, e) < 0 ||
+	    image_config_decode(v->img->config, strlen(v->img->config), &config, s->arena, e) < 0)
+		return -1;
+	if (image_platform_fits(&want, &config))
+		return 0;
+	image_platform_format(&want, name);
+	snprintf(have, sizeof(have), "%.40s/%.40s", config.os ? config.os : "",
+		 config.architecture ? config.architecture : "");
+	return err_set(e, ERR_NOT_FOUND,
+		       "image with reference %s was found but its platform (%s) does not match the "
+		       "specified platform (%s)",
+		       text, have, name);
+}
+
 static int add_ref(struct save *s, const char *text, struct err *e)
 {
 	struct image_ref ref;
@@ -145,8 +168,11 @@ static int add_ref(struct save *s, const char *text, struct err *e)
 	if (!v)
 		return -1;
 	if (named && ref.tag[0] && !digest_is_set(&ref.digest)) {
+		struct digest by_name;
 		image_ref_canonical(&ref, canonical);
-		add_name(s, v, canonical);
+		/* "sha256:HEX" reads as a name too */
+		if (store_ref_get(s->job.service->store, canonical, &by_name, &none) == 0)
+			add_name(s, v, canonical);
 	}
 	return 0;
 }
@@ -366,8 +392,12 @@ int image_save(struct image_service *service, const struct image_save *o,
 	s->lease = store_lease_new(service->store);
 	s->list = BUF_INIT(LIST_MAX);
 	int rc = 0;
+	s->platform = o->platform;
 	for (size_t i = 0; rc == 0 && i < o->n; i++)
 		rc = add_ref(s, o->refs[i], e);
+	for (size_t i = 0; rc == 0 && i < s->n; i++)
+		rc = check_platform(s, &s->images[i], o->n == 1 ? o->refs[0] : s->images[i].id.text,
+				    e);
 	if (rc == 0)
 		rc = make_list(s, e);
 	if (rc == 0)
