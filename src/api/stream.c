@@ -114,7 +114,7 @@ static void on_relay(uv_poll_t *poll, int status, int events)
 {
 	struct watch *w = CONTAINER_OF(poll, struct watch, poll);
 	struct request *r = w->r;
-	char data[16384];
+	char data[65536]; /* a whole pipe */
 
 	ssize_t n = read(w->fd, data, sizeof data);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))

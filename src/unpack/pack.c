@@ -263,7 +263,7 @@ int unpack_pack(const struct unpack_pack *o, struct unpack_result *ret, struct e
 	int rc;
 
 	*ret = (struct unpack_result){.size = 0};
-	rc = sink_init(&p.sink, o->out_fd, e);
+	rc = sink_init(&p.sink, o->out_fd, false, e);
 	rc = rc ? rc : pack_path(&p, o, e);
 	rc = rc ? rc : sink_finish(&p.sink, ret, e);
 	if (rc < 0)

@@ -11,14 +11,15 @@
 struct sink {
 	struct archive *archive;
 	struct archive_entry *entry; /* reused */
-	struct hasher *hash;
+	struct hasher *hash; /* NULL: no digest is wanted */
 	uint64_t size;
 	int fd;
 	int error; /* negative errno of write(2) */
 	char *buf; /* for file content */
 };
 
-int sink_init(struct sink *k, int fd, struct err *e);
+/* blobs: few and large members, no digest of the whole: contents go from the read buffer to fd. */
+int sink_init(struct sink *k, int fd, bool blobs, struct err *e);
 void sink_done(struct sink *k);
 /* Write the header of k->entry; then sink_data() or sink_copy(). */
 int sink_header(struct sink *k, struct err *e);

@@ -22,7 +22,8 @@ static la_ssize_t write_cb(struct archive *a, void *ud, const void *p, size_t n)
 		archive_set_error(a, -rc, "write");
 		return -1;
 	}
-	hasher_add(k->hash, p, n);
+	if (k->hash)
+		hasher_add(k->hash, p, n);
 	k->size += n;
 	return (la_ssize_t)n;
 }
@@ -39,18 +40,18 @@ static int fail(struct sink *k, struct err *e)
 	return name ? err_wrap(e, "entry \"%s\"", name) : -1;
 }
 
-int sink_init(struct sink *k, int fd, struct err *e)
+int sink_init(struct sink *k, int fd, bool blobs, struct err *e)
 {
 	*k = (struct sink){.fd = fd,
 			   .archive = archive_write_new(),
 			   .entry = archive_entry_new(),
-			   .hash = hasher_new("sha256"),
+			   .hash = blobs ? NULL : hasher_new("sha256"),
 			   .buf = xmalloc(COPY_SIZE)};
 	ASSERT(k->archive && k->entry);
 	/* In the C locale libarchive writes names as bytes and says so in the header of those that
 	 * are not ASCII. */
 	archive_write_set_format_pax_restricted(k->archive);
-	archive_write_set_bytes_per_block(k->archive, COPY_SIZE);
+	archive_write_set_bytes_per_block(k->archive, blobs ? 0 : COPY_SIZE);
 	archive_write_set_bytes_in_last_block(k->archive, 1);
 	if (archive_write_open(k->archive, k, NULL, write_cb, NULL) != ARCHIVE_OK)
 		return fail(k, e);
@@ -105,7 +106,8 @@ int sink_finish(struct sink *k, struct unpack_result *ret, struct err *e)
 	archive_entry_clear(k->entry);
 	if (archive_write_close(k->archive) != ARCHIVE_OK)
 		return fail(k, e);
-	hasher_final(k->hash, &ret->digest);
+	if (k->hash)
+		hasher_final(k->hash, &ret->digest);
 	ret->size = k->size;
 	return 0;
 }

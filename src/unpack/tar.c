@@ -132,7 +132,7 @@ int unpack_tar(int list_fd, int dir_fd, int out_fd, struct unpack_result *ret, s
 	int rc;
 
 	*ret = (struct unpack_result){.size = 0};
-	rc = sink_init(&k, out_fd, e);
+	rc = sink_init(&k, out_fd, true, e);
 	rc = rc ? rc : all_lines(&k, list_fd, dir_fd, ret, e);
 	rc = rc ? rc : sink_finish(&k, ret, e);
 	sink_done(&k);
