@@ -11,7 +11,7 @@
 struct sink {
 	struct archive *archive;
 	struct archive_entry *entry; /* reused */
-	struct hasher *hash; /* NULL: no digest is wanted */
+	struct hasher *hash;	     /* NULL: no digest is wanted */
 	uint64_t size;
 	int fd;
 	int error; /* negative errno of write(2) */
