@@ -12,9 +12,9 @@ struct fetch;
 
 struct fetch_want {
 	struct digest blob, diff_id, chain;
-	struct digest parent; /* chain id below; unset: base layer */
-	uint64_t size;	      /* of the blob */
-	const char *url;      /* of a foreign layer; NULL: from the repository */
+	struct digest parent;	 /* chain id below; unset: base layer */
+	uint64_t size;		 /* of the blob */
+	const struct strs *urls; /* of a foreign layer, asked before the repository; NULL */
 	struct registry *registry;
 };
 

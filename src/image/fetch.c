@@ -9,6 +9,7 @@
 #include "image/worker-priv.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "spec/unpack-proto.h"
 
@@ -28,7 +29,10 @@ struct fetch {
 	struct list link;
 	struct image_service *service;
 	struct fetch_want want;
-	char *url;
+	struct arena *arena;
+	struct strs urls;
+	size_t next_url, source; /* the first one to ask */
+	struct registry_trail trail;
 	enum fetch_state state;
 	struct list subs;
 	struct service_soon *soon;
@@ -76,7 +80,7 @@ static void fetch_free(struct fetch *f)
 	service_soon_cancel(f->soon);
 	store_lease_free(f->lease);
 	registry_close(f->want.registry);
-	free(f->url);
+	arena_free(f->arena);
 	free(f);
 }
 
@@ -115,6 +119,33 @@ static void fetch_fail(struct fetch *f, const struct err *e, bool keep_bytes)
 	struct err err = *e;
 	release(f, keep_bytes);
 	fetch_end(f, &err);
+}
+
+/*
+ * The bytes were wrong: all of them once more, from whoever may have better ones. False when nobody
+ * is left.
+ */
+static bool fetch_elsewhere(struct fetch *f)
+{
+	if (!f->ingest || !f->want.registry)
+		return false;
+	if (f->next_url < f->urls.n) {
+		f->next_url++;
+	} else if (f->have || f->trail.mixed) {
+		/* Pieces of several answers: the same again in one piece, but only once. */
+		if (f->restarted)
+			f->source = f->trail.source + 1;
+		f->restarted = true;
+	} else {
+		f->source = f->trail.source + 1;
+	}
+	if (f->source >= registry_sources(f->want.registry))
+		return false;
+	log_debug("layer %s: wrong bytes, asking again", f->want.blob.text);
+	f->fed_all = f->paused = false;
+	release(f, false);
+	fetch_run(f);
+	return true;
 }
 
 /* ---- commit in chain order ---- */
@@ -194,14 +225,9 @@ static void worker_end(void *ud, const struct err *e)
 	f->worker = NULL;
 	if (e) {
 		bool bad = e->kind == ERR_INVALID || e->kind == ERR_LIMIT;
-		if (bad && f->have && !f->restarted) {
-			/* The bytes of an earlier attempt were wrong: once more from the start. */
-			f->restarted = true;
-			release(f, false);
-			fetch_run(f);
-			return;
-		}
 		err = *e;
+		if (bad && fetch_elsewhere(f))
+			return;
 		err_wrap(&err, "failed to register layer: %s", f->want.blob.text);
 		fetch_fail(f, &err, !bad);
 		return;
@@ -263,6 +289,16 @@ static void all_fed(struct fetch *f)
 	image_worker_feed_end(f->worker);
 }
 
+static void blob_waiting(void *ud, unsigned seconds)
+{
+	struct fetch *f = ud;
+	char text[64];
+	snprintf(text, sizeof(text), "Retrying in %u second%s", seconds, seconds == 1 ? "" : "s");
+	tell(f, text, 0, 0);
+}
+
+static void start_download(struct fetch *f);
+
 static void blob_done(void *ud, const struct http_response *resp, const struct buf *body,
 		      const struct err *e)
 {
@@ -275,9 +311,16 @@ static void blob_done(void *ud, const struct http_response *resp, const struct b
 	struct err err = ERR_INIT;
 	if (e && e->kind != ERR_CANCELLED) {
 		err = *e;
-		fetch_fail(f, &err, true);
+		if (f->next_url < f->urls.n && f->worker) {
+			f->next_url++; /* the next place, from the byte reached */
+			start_download(f);
+		} else {
+			fetch_fail(f, &err, true);
+		}
 		return;
 	}
+	if (f->worker && fetch_elsewhere(f))
+		return;
 	err_set(&err, ERR_INVALID, "layer %s: the registry sent more than the %llu bytes announced",
 		f->want.blob.text, (unsigned long long)f->want.size);
 	fetch_fail(f, &err, false);
@@ -292,10 +335,14 @@ static void start_download(struct fetch *f)
 	}
 	snprintf(path, sizeof(path), "blobs/%s", f->want.blob.text);
 	struct registry_request q = {.method = "GET",
-				     .path = f->url ? f->url : path,
+				     .path = f->next_url < f->urls.n ? f->urls.v[f->next_url]
+								     : path,
 				     .offset = f->position,
 				     .expect = f->want.size,
+				     .first_source = f->source,
+				     .trail = &f->trail,
 				     .data = blob_data,
+				     .waiting = blob_waiting,
 				     .done = blob_done,
 				     .ud = f};
 	registry_start(f->want.registry, &q, &f->call);
@@ -434,7 +481,12 @@ void fetch_subscribe(struct image_service *s, const struct fetch_want *want, str
 	f->service = s;
 	f->want = *want;
 	f->want.registry = want->registry ? registry_hold(want->registry) : NULL;
-	f->url = xstrdup(want->url);
+	f->arena = arena_new();
+	for (size_t i = 0; want->urls && i < want->urls->n; i++)
+		if (str_starts(want->urls->v[i], "http://") ||
+		    str_starts(want->urls->v[i], "https://"))
+			strs_push(&f->urls, f->arena, arena_strdup(f->arena, want->urls->v[i]));
+	f->want.urls = NULL;
 	f->tmp = STORE_LAYER_TMP_INIT;
 	f->blob_fd = FD_NONE;
 	f->lease = store_lease_new(s->store);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions about images in Docker's shapes: inspect, list, history; looking an image up. */
+#include "image/sources-priv.h"
 #include "image/service-priv.h"
 #include "spec/image.h"
 
@@ -12,6 +13,23 @@
 #include "base/banned.h"
 
 #define NANO 1000000000LL
+
+/* A short name may stand for an image of another registry (registries.conf). */
+static bool find_short(struct image_service *s, const char *text, const struct image_ref *ref,
+		       struct digest *ret)
+{
+	char canonical[IMAGE_REF_TEXT_MAX];
+	struct err none = ERR_INIT;
+	struct short_names names;
+	if (short_names_find(s, text, ref, &names, &none) < 0)
+		return false;
+	for (size_t i = 0; i < names.n; i++) {
+		image_ref_canonical(&names.v[i], canonical);
+		if (store_image_resolve(s->store, canonical, canonical, ret, &none) == 0)
+			return true;
+	}
+	return false;
+}
 
 int image_find(struct image_service *s, const char *text, struct digest *ret, struct err *e)
 {
@@ -28,6 +46,8 @@ int image_find(struct image_service *s, const char *text, struct digest *ret, st
 		return err_set(e, ERR_INVALID, "%s", why.text);
 	}
 	if (store_image_resolve(s->store, key, text, ret, e) == 0)
+		return 0;
+	if (key && e->kind == ERR_NOT_FOUND && find_short(s, text, &ref, ret))
 		return 0;
 	if (e->kind == ERR_NOT_FOUND) {
 		snprintf(familiar, sizeof(familiar), "%s", text);

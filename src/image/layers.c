@@ -83,7 +83,7 @@ static void start_one(struct layers *s, size_t i)
 				  .diff_id = l->diff_id,
 				  .chain = l->chain,
 				  .size = (uint64_t)l->desc->size,
-				  .url = oci_layer_foreign(l->desc) ? l->desc->urls.v[0] : NULL,
+				  .urls = oci_layer_foreign(l->desc) ? &l->desc->urls : NULL,
 				  .registry = s->want.registry};
 	if (i)
 		want.parent = s->v[i - 1].chain;

@@ -9,6 +9,8 @@
 #include "image/platform.h"
 #include "image/remote.h"
 #include "image/verify-priv.h"
+#include "image/sources-priv.h"
+#include "image/tags-priv.h"
 
 #include "base/mem.h"
 
@@ -17,16 +19,22 @@
 
 #include "base/banned.h"
 
-#define TAGS_MAX ((size_t)4 << 20)
+#define INDEXES_MAX 8 /* documents on the way from a name to a manifest */
 
 struct pull {
 	struct image_job job;
-	struct image_ref ref;
+	struct image_ref ref, written;
 	struct image_platform platform;
-	bool platform_given, all_tags;
+	bool platform_given, all_tags, any_new;
+	struct short_names names; /* what the name may mean; `ref` is the one at `name` */
+	size_t name;
+	struct auth_credentials auth;
 	struct registry *registry;
 	struct registry_call *call;
 	struct verify *verify;
+	struct registry_trail trail;
+	size_t source; /* for manifest and config: sources before it had wrong bytes */
+	struct tags *tag_list;
 	struct service_soon *soon;
 	struct store_lease *lease;
 	struct arena *arena; /* of this image */
@@ -36,11 +44,17 @@ struct pull {
 	struct digest top, manifest_digest, config_digest, last_id;
 	struct oci_manifest manifest;
 	const struct oci_descriptor *chosen; /* from the index; NULL: there was none */
+	struct objs nested; /* oci_descriptor: indexes inside indexes, still to try */
+
+	size_t next_nested;
+	unsigned indexes;
 	char *config_text;
 	struct layers *layers;
 };
 
 static void pull_image(struct pull *p);
+static void pull_begin(void *ud);
+static void open_registry(struct pull *p);
 
 static void drop_image(struct pull *p)
 {
@@ -53,6 +67,10 @@ static void drop_image(struct pull *p)
 	p->config_text = NULL;
 	p->arena = NULL;
 	p->chosen = NULL;
+	p->nested = (struct objs){0};
+	p->next_nested = 0;
+	p->indexes = 0;
+	p->source = 0;
 	p->top = p->manifest_digest = (struct digest){0};
 }
 
@@ -61,7 +79,9 @@ static void pull_drop(struct image_job *j)
 	struct pull *p = CONTAINER_OF(j, struct pull, job);
 	service_soon_cancel(p->soon);
 	registry_cancel(p->call);
+	tags_cancel(p->tag_list);
 	drop_image(p);
+	auth_credentials_wipe(&p->auth);
 	registry_close(p->registry);
 	store_lease_free(p->lease);
 	arena_free(p->tags_arena);
@@ -73,6 +93,12 @@ static void pull_fail(struct pull *p, const struct err *e)
 {
 	struct err err = *e;
 	char name[IMAGE_REF_TEXT_MAX], full[IMAGE_REF_TEXT_MAX];
+	if (!digest_is_set(&p->top) && !p->tags.n && p->name + 1 < p->names.n) {
+		p->name++;
+		open_registry(p);
+		p->soon = service_after(p->job.service, 0, pull_begin, p);
+		return;
+	}
 	image_ref_familiar_name(&p->ref, name);
 	image_ref_familiar(&p->ref, full);
 	if (str_starts(err.text, "manifest unknown")) {
@@ -103,6 +129,13 @@ static void next_image(struct pull *p)
 		return;
 	}
 	struct digest id = p->last_id;
+	char text[IMAGE_REF_TEXT_MAX];
+	if (p->all_tags)
+		image_ref_familiar_name(&p->ref, text);
+	else
+		image_ref_familiar(&p->ref, text);
+	job_linef(&p->job, "Status: %s %s",
+		  p->any_new ? "Downloaded newer image for" : "Image is up to date for", text);
 	job_end(&p->job, id.text, NULL);
 }
 
@@ -146,10 +179,7 @@ static void pull_finish(struct pull *p)
 	image_ref_familiar(&p->ref, text);
 	p->last_id = p->config_digest;
 	job_linef(&p->job, "Digest: %s", p->top.text);
-	job_linef(&p->job, "Status: %s %s",
-		  changed || layers_fetched(p->layers) ? "Downloaded newer image for"
-						       : "Image is up to date for",
-		  text);
+	p->any_new = p->any_new || changed || layers_fetched(p->layers);
 	char name[IMAGE_REF_TEXT_MAX];
 	image_ref_familiar_name(&p->ref, name);
 	service_event(p->job.service, "pull", text, name);
@@ -164,7 +194,16 @@ static void layers_done(void *ud, const struct err *e)
 		pull_finish(ud);
 }
 
+/* What came was wrong: is there somebody else to ask? */
+static bool other_source(struct pull *p)
+{
+	p->source = p->trail.source + 1;
+	return p->source < registry_sources(p->registry);
+}
+
 /* ---- config ---- */
+
+static void config_fetch(struct pull *p);
 
 static void use_config(struct pull *p, const char *text, size_t n)
 {
@@ -176,7 +215,10 @@ static void use_config(struct pull *p, const char *text, size_t n)
 	    strcmp(got.text, p->manifest.config.digest_text)) {
 		err_set(&e, ERR_INVALID, "image config verification failed for digest %s",
 			p->manifest.config.digest_text);
-		job_end(&p->job, NULL, &e);
+		if (other_source(p))
+			config_fetch(p);
+		else
+			job_end(&p->job, NULL, &e);
 		return;
 	}
 	p->config_text = xstrndup(text, n);
@@ -236,10 +278,23 @@ static void config_done(void *ud, const struct http_response *resp, const struct
 	use_config(p, buf_text(body), body->n);
 }
 
+static void config_fetch(struct pull *p)
+{
+	char path[DIGEST_TEXT_MAX + 16];
+	snprintf(path, sizeof(path), "blobs/%s", p->config_digest.text);
+	struct registry_request q = {.method = "GET",
+				     .path = path,
+				     .max_body = (size_t)p->manifest.config.size + 1,
+				     .first_source = p->source,
+				     .trail = &p->trail,
+				     .done = config_done,
+				     .ud = p};
+	registry_start(p->registry, &q, &p->call);
+}
+
 static void config_get(struct pull *p)
 {
 	struct err e = ERR_INIT;
-	char path[DIGEST_TEXT_MAX + 16];
 	const struct oci_descriptor *c = &p->manifest.config;
 	if (c->media_type && *c->media_type && strcmp(c->media_type, OCI_CONFIG_TYPE) &&
 	    strcmp(c->media_type, DOCKER_CONFIG_TYPE) &&
@@ -259,14 +314,8 @@ static void config_get(struct pull *p)
 			return;
 		}
 	}
-	snprintf(path, sizeof(path), "blobs/%s", p->config_digest.text);
-	struct registry_request q = {.method = "GET",
-				     .path = path,
-				     .expect = 0,
-				     .max_body = (size_t)c->size + 1,
-				     .done = config_done,
-				     .ud = p};
-	registry_start(p->registry, &q, &p->call);
+	p->source = 0;
+	config_fetch(p);
 }
 
 /* ---- manifest ---- */
@@ -305,14 +354,40 @@ static int check_policy(struct pull *p, struct err *e)
 
 static void manifest_get(struct pull *p, const char *which);
 
-static int choose_from_index(struct pull *p, const struct buf *body, struct err *e)
+static bool is_index(const struct oci_descriptor *d)
 {
-	struct oci_index index;
+	return d->media_type &&
+	       (!strcmp(d->media_type, OCI_INDEX_TYPE) || !strcmp(d->media_type, DOCKER_LIST_TYPE));
+}
+
+/* Indexes that say nothing about their platform may contain the right one: for later. */
+static void keep_nested(struct pull *p, const struct oci_index *index)
+{
+	for (size_t i = 0; i < index->manifests.n; i++) {
+		const struct oci_descriptor *d = oci_descriptor_at(&index->manifests, i);
+		if (!is_index(d) || (d->platform && d->platform->os && *d->platform->os) ||
+		    p->nested.n == INDEXES_MAX)
+			continue;
+		struct oci_descriptor *v = arena_alloc(p->arena, (p->nested.n + 1) * sizeof(*v));
+		if (p->nested.n)
+			memcpy(v, p->nested.v, p->nested.n * sizeof(*v));
+		v[p->nested.n++] = *d;
+		p->nested.v = v;
+	}
+}
+
+static int choose_from_index(struct pull *p, const struct oci_index *index, struct err *e)
+{
 	char want[96];
-	if (oci_index_decode(buf_text(body), body->n, &index, p->arena, e) < 0)
-		return -1;
-	p->chosen = image_platform_choose(&p->platform, &index);
 	image_platform_format(&p->platform, want);
+	if (++p->indexes > INDEXES_MAX)
+		return err_set(e, ERR_INVALID, "image indexes are nested too deeply");
+	p->chosen = image_platform_choose(&p->platform, index);
+	if (!p->chosen) {
+		keep_nested(p, index);
+		if (p->next_nested < p->nested.n)
+			p->chosen = oci_descriptor_at(&p->nested, p->next_nested++);
+	}
 	if (!p->chosen)
 		return err_set(e, ERR_NOT_FOUND,
 			       "no matching manifest for %s in the manifest list entries", want);
@@ -337,14 +412,29 @@ static int check_manifest(struct pull *p, const struct http_response *resp, cons
 	return 0;
 }
 
-static int use_manifest(struct pull *p, const struct http_response *resp, const struct buf *body,
+/* A document as it came: right bytes, right form. */
+struct document {
+	struct digest digest;
+	enum manifest_kind kind;
+	struct oci_index index;
+};
+
+static int read_manifest(struct pull *p, const struct http_response *resp, const struct buf *body,
+			 struct document *d, struct err *e)
+{
+	const char *text = buf_text(body);
+	if (check_manifest(p, resp, body, &d->digest, e) < 0 ||
+	    manifest_kind_of(text, body->n, resp->content_type, &d->kind, e) < 0)
+		return -1;
+	return d->kind == MANIFEST_INDEX
+		       ? oci_index_decode(text, body->n, &d->index, p->arena, e)
+		       : oci_manifest_decode(text, body->n, &p->manifest, p->arena, e);
+}
+
+static int use_manifest(struct pull *p, const struct document *d, const struct buf *body,
 			struct err *e)
 {
-	struct digest got;
-	enum manifest_kind kind;
-	if (check_manifest(p, resp, body, &got, e) < 0 ||
-	    manifest_kind_of(buf_text(body), body->n, resp->content_type, &kind, e) < 0)
-		return -1;
+	struct digest got = d->digest;
 	if (!p->chosen) {
 		char line[300];
 		p->top = got;
@@ -352,17 +442,13 @@ static int use_manifest(struct pull *p, const struct http_response *resp, const 
 		job_line(&p->job, digest_is_set(&p->ref.digest) ? p->ref.digest.text : p->ref.tag,
 			 line);
 	}
-	if (kind == MANIFEST_INDEX) {
-		if (p->chosen)
-			return err_set(e, ERR_INVALID,
-				       "an image index inside an image index is not supported");
-		if (choose_from_index(p, body, e) < 0)
+	p->source = 0;
+	if (d->kind == MANIFEST_INDEX) {
+		if (choose_from_index(p, &d->index, e) < 0)
 			return -1;
 		manifest_get(p, p->chosen->digest_text);
 		return 0;
 	}
-	if (oci_manifest_decode(buf_text(body), body->n, &p->manifest, p->arena, e) < 0)
-		return -1;
 	p->manifest_digest = got;
 	store_lease_blob(p->lease, &got);
 	if (store_blob_put(p->job.service->store, buf_text(body), body->n, &got, e) < 0)
@@ -370,16 +456,30 @@ static int use_manifest(struct pull *p, const struct http_response *resp, const 
 	return check_policy(p, e);
 }
 
+static const char *wanted_manifest(const struct pull *p)
+{
+	if (p->chosen)
+		return p->chosen->digest_text;
+	return digest_is_set(&p->ref.digest) ? p->ref.digest.text : p->ref.tag;
+}
+
 static void manifest_done(void *ud, const struct http_response *resp, const struct buf *body,
 			  const struct err *e)
 {
 	struct pull *p = ud;
 	struct err err = ERR_INIT;
+	struct document d = {0};
 	p->call = NULL;
-	if (e)
+	if (e) {
 		pull_fail(p, e);
-	else if (use_manifest(p, resp, body, &err) < 0)
+	} else if (read_manifest(p, resp, body, &d, &err) < 0) {
+		if (other_source(p))
+			manifest_get(p, wanted_manifest(p));
+		else
+			job_end(&p->job, NULL, &err);
+	} else if (use_manifest(p, &d, body, &err) < 0) {
 		job_end(&p->job, NULL, &err);
+	}
 }
 
 static void manifest_get(struct pull *p, const char *which)
@@ -390,6 +490,8 @@ static void manifest_get(struct pull *p, const char *which)
 				     .path = path,
 				     .accept = ACCEPT_MANIFEST,
 				     .max_body = IMAGE_MANIFEST_MAX,
+				     .first_source = p->source,
+				     .trail = &p->trail,
 				     .done = manifest_done,
 				     .ud = p};
 	registry_start(p->registry, &q, &p->call);
@@ -398,36 +500,23 @@ static void manifest_get(struct pull *p, const char *which)
 static void pull_image(struct pull *p)
 {
 	p->arena = arena_new();
-	manifest_get(p, digest_is_set(&p->ref.digest) ? p->ref.digest.text : p->ref.tag);
+	manifest_get(p, wanted_manifest(p));
 }
 
 /* ---- all tags ---- */
 
-static void tags_done(void *ud, const struct http_response *resp, const struct buf *body,
-		      const struct err *e)
+static void tags_done(void *ud, const struct strs *tags, const struct err *e)
 {
 	struct pull *p = ud;
-	struct err err = ERR_INIT;
-	AUTO(json) struct json *j = NULL;
-	p->call = NULL;
+	p->tag_list = NULL;
 	if (e) {
 		pull_fail(p, e);
 		return;
 	}
-	if (json_parse(buf_text(body), body->n, &j, &err) < 0) {
-		err_wrap(&err, "list of tags");
-		job_end(&p->job, NULL, &err);
-		return;
-	}
-	struct json *list = json_get(j, "tags");
-	size_t n = json_len(list);
 	p->tags_arena = arena_new();
-	p->tags.v = arena_alloc(p->tags_arena, (n + 1) * sizeof(char *));
-	for (size_t i = 0; i < n; i++) {
-		const char *tag = json_str(json_at(list, i));
-		if (tag && image_ref_tag_valid(tag))
-			p->tags.v[p->tags.n++] = arena_strdup(p->tags_arena, tag);
-	}
+	p->tags.v = arena_alloc(p->tags_arena, (tags->n + 1) * sizeof(char *));
+	for (size_t i = 0; i < tags->n; i++)
+		p->tags.v[p->tags.n++] = arena_strdup(p->tags_arena, tags->v[i]);
 	next_image(p);
 }
 
@@ -435,16 +524,23 @@ static void pull_begin(void *ud)
 {
 	struct pull *p = ud;
 	p->soon = NULL;
-	if (!p->all_tags) {
+	if (p->all_tags)
+		p->tag_list = tags_list(p->registry, tags_done, p);
+	else
 		pull_image(p);
-		return;
-	}
-	struct registry_request q = {.method = "GET",
-				     .path = "tags/list",
-				     .max_body = TAGS_MAX,
-				     .done = tags_done,
-				     .ud = p};
-	registry_start(p->registry, &q, &p->call);
+}
+
+/* The registry of the name that is tried now. The password was given for the name as written. */
+static void open_registry(struct pull *p)
+{
+	bool other = strcmp(p->names.v[p->name].domain, p->written.domain) != 0;
+	drop_image(p);
+	registry_close(p->registry);
+	p->ref = p->names.v[p->name];
+	p->registry = registry_open(&(struct registry_options){.service = p->job.service,
+							       .ref = &p->ref,
+							       .auth = other ? NULL : &p->auth,
+							       .actions = "pull"});
 }
 
 int image_pull(struct image_service *s, const struct image_pull *o,
@@ -466,16 +562,28 @@ int image_pull(struct image_service *s, const struct image_pull *o,
 	if (!o->all_tags)
 		image_ref_default_tag(&ref);
 
+	struct short_names names;
+	if (short_names_find(s, o->ref, &ref, &names, e) < 0) {
+		auth_credentials_wipe(&auth);
+		return -1;
+	}
 	struct pull *p = NEW(struct pull);
 	job_init(&p->job, s, ev, pull_drop);
-	p->ref = ref;
+	p->ref = p->written = ref;
+	p->names = names;
+	p->auth = auth;
 	p->platform = platform;
 	p->platform_given = given;
 	p->all_tags = o->all_tags;
 	p->lease = store_lease_new(s->store);
-	p->registry = registry_open(&(struct registry_options){
-		.service = s, .ref = &p->ref, .auth = &auth, .actions = "pull"});
 	auth_credentials_wipe(&auth);
+	open_registry(p);
+	if (registry_usable(p->registry, e) < 0) {
+		p->job.ended = true;
+		list_del(&p->job.link);
+		pull_drop(&p->job);
+		return -1;
+	}
 	p->soon = service_after(s, 0, pull_begin, p);
 	*ret = &p->job;
 	return 0;
