@@ -269,8 +269,9 @@ static int take_host(const struct image_service *s, const struct hosts_file *f,
 		return -1;
 	if (!to->ca && !to->cert_file && host_certificates(s, to->host, f->arena, to, e) < 0)
 		return -1;
-	if (!toml_get(t, "skip_verify") && !to->ca && service_insecure(s, to->host))
-		to->skip_verify = true;
+	/* Who names an authority wants it to be asked. */
+	if (!toml_get(t, "skip_verify"))
+		to->skip_verify = !to->ca && (to->skip_verify || service_insecure(s, to->host));
 	return 0;
 }
 
@@ -308,6 +309,7 @@ static int take_server(const struct image_service *s, const struct hosts_file *f
 	if (take_capabilities(f, t, to, e) < 0 || take_ca(f, t, to, e) < 0 ||
 	    take_client(f, t, to, e) < 0 || take_headers(f, t, to, e) < 0)
 		return -1;
+	to->skip_verify = to->skip_verify && !to->ca;
 	return config_bool(f->path, t, "skip_verify", &to->skip_verify, e);
 }
 

@@ -13,7 +13,6 @@
 #include "sys/fs.h"
 
 #include <curl/curl.h>
-#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -192,23 +191,21 @@ static void host_of(const char *url, char *host, size_t host_n, char *port, size
 	curl_url_cleanup(u);
 }
 
+/* libcurl reports no code that tells these apart, only OpenSSL's words. */
 static const char *verify_text(const struct http_request *r, const char *host)
 {
 	static char text[300];
-	long why = 0;
-	curl_easy_getinfo(r->easy, CURLINFO_SSL_VERIFYRESULT, &why);
-	if (why == X509_V_OK) {
+	if (strstr(r->detail, "does not match") ||
+	    strstr(r->detail, "no alternative certificate")) {
 		snprintf(text, sizeof(text), "certificate is not valid for %s", host);
 		return text;
 	}
-	if (why == X509_V_ERR_CERT_HAS_EXPIRED || why == X509_V_ERR_CERT_NOT_YET_VALID)
+	if (strstr(r->detail, "expired") || strstr(r->detail, "not yet valid"))
 		return "certificate has expired or is not yet valid";
-	if (why == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
-	    why == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
-	    why == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
-	    why == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE)
+	if (strstr(r->detail, "issuer certificate") || strstr(r->detail, "self-signed") ||
+	    strstr(r->detail, "self signed") || strstr(r->detail, "verify the first"))
 		return "certificate signed by unknown authority";
-	return X509_verify_cert_error_string(why);
+	return r->detail[0] ? r->detail : "certificate refused";
 }
 
 /* What the other side said, or that it speaks no TLS at all. */
@@ -287,12 +284,19 @@ static void describe(struct http_request *r, CURLcode code, struct err *e)
 		snprintf(what, sizeof(what), "%s", curl_easy_strerror(code));
 	}
 	err_set(e, ERR_REMOTE, "%s \"%.800s\": %s", verb, r->url, what);
-	e->sys = code == CURLE_COULDNT_CONNECT		  ? ECONNREFUSED
-		 : code == CURLE_COULDNT_RESOLVE_HOST	  ? EHOSTUNREACH
-		 : code == CURLE_PEER_FAILED_VERIFICATION ? EKEYREJECTED
-		 : code == CURLE_SSL_CERTPROBLEM	  ? EKEYREJECTED
-		 : code == CURLE_SSL_CONNECT_ERROR	  ? EPROTO
-							  : 0;
+	curl_off_t tls_us = 0; /* set once a TLS handshake was complete */
+	curl_easy_getinfo(r->easy, CURLINFO_APPCONNECT_TIME_T, &tls_us);
+	bool said_no = strstr(r->detail, "alert") &&
+		       (strstr(r->detail, "certificate") || strstr(r->detail, "unknown ca") ||
+			strstr(r->detail, "handshake"));
+	e->sys = code == CURLE_COULDNT_CONNECT			     ? ECONNREFUSED
+		 : code == CURLE_COULDNT_RESOLVE_HOST		     ? EHOSTUNREACH
+		 : code == CURLE_PEER_FAILED_VERIFICATION || said_no ? EKEYREJECTED
+		 : code == CURLE_SSL_CERTPROBLEM		     ? EKEYREJECTED
+		 : code == CURLE_SSL_CONNECT_ERROR		     ? EPROTO
+		 : r->flooded					     ? EMSGSIZE
+		 : tls_us > 0					     ? ECONNRESET
+								     : 0;
 }
 
 static void finish(struct http_request *r, CURLcode code)

@@ -434,7 +434,7 @@ static void call_done(void *ud, const struct http_response *resp, const struct e
 	}
 	if (e && !c->flooded) {
 		err = *e;
-		bool hopeless = e->sys == ELOOP || e->sys == EKEYREJECTED;
+		bool hopeless = e->sys == ELOOP || e->sys == EKEYREJECTED || e->sys == EMSGSIZE;
 		if (hopeless || !call_retry(c, resp))
 			call_failed(c, resp, &err);
 		return;

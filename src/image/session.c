@@ -251,7 +251,8 @@ static void ping_done(void *ud, const struct http_response *resp, const struct e
 {
 	struct session *s = ud;
 	s->request = NULL;
-	if (e && !s->plain && s->o.source->scheme == SOURCE_EITHER && e->sys != EKEYREJECTED) {
+	if (e && !s->plain && s->o.source->scheme == SOURCE_EITHER && e->sys != EKEYREJECTED &&
+	    e->sys != ECONNRESET /* it does speak TLS */) {
 		s->plain = true;
 		ping(s);
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See tags-priv.h. The registry names the next page in a Link header; only the query of that address
- * is used, so that no other host or repository can be asked.
+ * See tags-priv.h. The registry names the next page in a Link header; only the query of that
+ * address is used, so that no other host or repository can be asked.
  */
 #include "image/tags-priv.h"
 

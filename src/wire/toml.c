@@ -20,7 +20,7 @@ enum {
 };
 
 struct parser {
-	const char *p, *end, *start_of_line;
+	const char *p, *end, *start_of_line, *named; /* named: the last key */
 	unsigned line, depth, nodes;
 	struct arena *arena;
 	struct err *e;
@@ -100,7 +100,7 @@ static struct toml *add(struct parser *t, struct toml *parent, enum toml_kind ki
 	n->kind = kind;
 	n->key = key;
 	n->line = t->line;
-	n->column = (unsigned)(t->p - t->start_of_line) + 1;
+	n->column = (unsigned)((key ? t->named : t->p) - t->start_of_line) + 1;
 	if (parent && parent->last)
 		parent->last->next = n;
 	else if (parent)
@@ -228,6 +228,8 @@ static bool is_bare(char c)
 
 static int take_key(struct parser *t, const char **ret)
 {
+	t->named = t->p;
+
 	if (at(t, '"') || at(t, '\''))
 		return take_string(t, false, ret);
 	const char *start = t->p;
@@ -477,7 +479,10 @@ static struct toml *open_table(struct parser *t, struct toml *table, const char 
 			fail(t, "this is defined already and no array of tables");
 			return NULL;
 		}
-		return m ? add(t, m, TOML_TABLE, NULL) : NULL;
+		struct toml *item = m ? add(t, m, TOML_TABLE, NULL) : NULL;
+		if (item)
+			item->column = (unsigned)(t->named - t->start_of_line) + 1;
+		return item;
 	}
 	if (!m)
 		m = add(t, table, TOML_TABLE, key);

@@ -5,7 +5,8 @@
  * pull REF [PLATFORM [AUTH]] | pull2 REF REF | cancel REF MS | load FILE | load-dir DIR | save FILE
  * REF... | push REF [AUTH] | default | list | inspect REF | history REF | tag REF NAME | rm REF
  * [force] | prune | fsck Progress lines go to stdout as "id|status|current|total"; an error ends
- * with status 1 and "error: text".
+ * with status 1 and "error: text". IMAGE_TOOL_STALL: seconds until a slow transfer is broken off;
+ * IMAGE_TOOL_MIRROR: a mirror of Docker Hub.
  */
 #include "image/image.h"
 #include "store/store.h"
@@ -166,7 +167,12 @@ int main(int argc, char **argv)
 	printf("repair: %u %u %u %u %u\n", rep->layers_orphan, rep->layers_lost, 0U,
 	       rep->ingest_stale, rep->blobs_lost);
 	uv_loop_t *loop = uv_default_loop();
-	struct image_service_config c = {.loop = loop, .store = st, .program_dir = argv[2]};
+	const char *stall = getenv("IMAGE_TOOL_STALL"), *mirror = getenv("IMAGE_TOOL_MIRROR");
+	struct image_service_config c = {.loop = loop,
+					 .store = st,
+					 .program_dir = argv[2],
+					 .settings.mirrors = {.v = &mirror, .n = mirror ? 1 : 0},
+					 .stall_s = stall ? (unsigned)strtoul(stall, NULL, 10) : 0};
 	if (image_service_new(&c, &s, &e) < 0)
 		return 1;
 	image_service_on_event(s, on_event, NULL);
