@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /images: questions and changes. Pull, push, load and save are in transfer.c. */
-#include "api/request.h"
+#include "api/jobs.h"
+#include "base/num.h"
 #include "engine/engine.h"
 
 #include <string.h>
@@ -113,7 +114,26 @@ static void unmount_image(struct api_request *r)
 
 static void search(struct api_request *r)
 {
-	api_unsupported(r, "image search");
+	struct err e = ERR_INIT;
+	struct image_job_events ev;
+	struct filters f;
+	const char *limit = api_query(r, "limit");
+	struct image_search o = {.term = api_query(r, "term"),
+				 .auth = api_header(r, "X-Registry-Auth"),
+				 .filters = &f};
+
+	if (limit && *limit && num_parse_i64(limit, INT64_MIN, INT64_MAX, &o.limit) < 0) {
+		api_reply_message(r, 400, "invalid limit specified: %s", limit);
+		return;
+	}
+	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	if (!o.term)
+		o.term = "";
+	struct api_job *t = api_job_question(r, &ev);
+	api_settle(r, image_search(engine_images(r->engine), &o, &ev, &t->job, &e), &e);
 }
 
 const struct api_route api_routes_images[] = {

@@ -3,6 +3,7 @@
  * tag, remove, prune. Removing a name only untags while other names are left; the last name (or an
  * id) deletes the image, unless a container uses it.
  */
+#include "image/known-priv.h"
 #include "image/service-priv.h"
 #include "spec/image.h"
 
@@ -295,6 +296,7 @@ int image_prune(struct image_service *s, const struct filters *f, const struct i
 		freed += bytes;
 		w = r.w;
 	}
+	known_sweep(s);
 	free(c.v);
 	jw_arr_end(&w);
 	jw_kv_u64(&w, "SpaceReclaimed", freed);

@@ -171,6 +171,16 @@ struct image_fsck {
 int image_fsck(struct image_service *s, const struct image_fsck *o,
 	       const struct image_job_events *ev, struct image_job **ret, struct err *e);
 
+struct image_search {
+	const char *term; /* "nginx" (Docker Hub), "host:5000/part-of-a-name" */
+	const char *auth;
+	int64_t limit;		       /* 1 to 100; 0: 25 */
+	const struct filters *filters; /* is-automated is-official stars; NULL */
+};
+/* GET /images/search: `id` at the end is the JSON text of the answer. */
+int image_search(struct image_service *s, const struct image_search *o,
+		 const struct image_job_events *ev, struct image_job **ret, struct err *e);
+
 void image_job_cancel(struct image_job *j); /* NULL allowed; the job may finish closing later */
 
 /* ---- the embedded image ---- */

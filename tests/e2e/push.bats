@@ -229,3 +229,24 @@ log_of() { grep -E "$1" "$HOME_DIR/faults.log"; }
 	run -1 coracle push --compression gzip --compression-level 12 "$one"
 	contains "$output" "invalid compression level 12"
 }
+
+@test "search: the catalogue of a registry" {
+	local t
+	for t in one two; do
+		skopeo copy -q --src-tls-verify=false --dest-tls-verify=false "docker://$E2E_REGISTRY/box:gzip" \
+			"docker://$PLAIN/$E2E_CLIENT/find-$t:1"
+	done
+	run -0 c search "$PLAIN/find-"
+	contains "${lines[0]}" "NAME"
+	contains "${lines[0]}" "OFFICIAL"
+	contains "$output" "$PLAIN/$E2E_CLIENT/find-one"
+	lacks "$output" "/kept"
+	run -0 c search --limit 1 --format '{{.Name}} {{.StarCount}}' "$PLAIN/$E2E_CLIENT/find-"
+	[ "$output" = "$PLAIN/$E2E_CLIENT/find-one 0" ]
+	run -0 c search -f stars=3 --format '{{.Name}}' "$PLAIN/find-"
+	[ -z "$output" ]
+	run -1 c search --limit 101 "$PLAIN/x"
+	contains "$output" "limit 101 is outside the range of [1, 100]"
+	run -1 c search "$CLOSED/x"
+	contains "$output" "no basic auth credentials"
+}
