@@ -61,6 +61,18 @@ static void started(void *ud, const struct err *e)
 	api_drop(r);
 }
 
+/* Of a detached start: Docker answers 200 here, not 204. */
+static void detached(void *ud, const struct err *e)
+{
+	struct api_request *r = ud;
+
+	if (e)
+		api_reply_error(r, e);
+	else
+		api_reply_empty(r, 200);
+	api_drop(r);
+}
+
 static void take_socket(struct api_request *r, int fd, const void *extra, size_t n)
 {
 	struct exec_state *s = r->state;
@@ -105,9 +117,7 @@ static void start(struct api_request *r)
 		return;
 	}
 	api_hold(r);
-	api_settle(r,
-		   engine_exec_start(r->engine, r->params[0], &s->o, NULL, api_done_empty, r, &e),
-		   &e);
+	api_settle(r, engine_exec_start(r->engine, r->params[0], &s->o, NULL, detached, r, &e), &e);
 }
 
 static void resize(struct api_request *r)

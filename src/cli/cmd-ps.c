@@ -189,7 +189,7 @@ int cmd_ps(struct cli *c, struct opts *o)
 	const char *format = opts_str(o, "format");
 	char limit[24];
 
-	size = size || strstr(format, ".Size");
+	size = size || strstr(format, ".Size") || strstr(format, "json");
 	snprintf(limit, sizeof limit, "%lld", (long long)last);
 	buf_adds(&path, "/containers/json");
 	if (opts_bool(o, "all"))

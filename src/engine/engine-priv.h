@@ -38,6 +38,9 @@ struct mount_point {
 	bool shallow_ro; /* read-only here, not for mounts below */
 	const char *subpath;
 	const char *options; /* tmpfs: comma list */
+	const char *device;  /* volume with o=bind: the path that is mounted instead of source */
+	bool device_ro;
+	bool tmpfs; /* volume of type tmpfs: mounted at source while it is used */
 };
 extern const struct json_schema mount_point_schema;
 
@@ -237,6 +240,24 @@ int mounts_sources(struct container *c, struct err *e); /* before each start: so
 /* Does a container other than `except` (NULL allowed) mount it? */
 bool volume_in_use(struct engine *g, const char *name, const struct container *except);
 bool tmpfs_option_is_known(const char *option);
+
+/* ---- volume-options.c ---- */
+struct volume_local {
+	const char *type, *device, *o; /* as given; NULL: not */
+};
+int volume_options_check(const struct strmap *options, struct err *e);
+/* From the JSON of a volume's row. */
+int volume_local_parse(const char *json, struct volume_local *ret, struct arena *a, struct err *e);
+bool volume_local_is_bind(const struct volume_local *v);
+bool volume_local_is_ro(const struct volume_local *v);
+/* What the container sees: the device of a bind volume, else the source. */
+const char *mount_real_source(const struct mount_point *m);
+/* Before a start: the source of a volume with options is there. */
+int volume_mount(struct container *c, const struct mount_point *m, struct err *e);
+/* After an exit: what no running container uses any more is unmounted. */
+void volumes_unmount(struct container *c);
+/* A map as a JSON object. */
+void map_text(const struct strmap *m, struct buf *out);
 
 /* ---- hostfiles.c ---- */
 void hostfile_hosts(const struct host_config *h, const char *host_text, struct buf *out);

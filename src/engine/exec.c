@@ -152,9 +152,12 @@ static void exec_answered(struct container *c, void *ud, const struct shim_messa
 		if (x) {
 			x->running = false;
 			x->has_exit = true;
-			x->exit_code = e->kind == ERR_NO_PROGRAM       ? 127
-				       : e->kind == ERR_NOT_EXECUTABLE ? 126
-								       : 255;
+			/* Docker: what is not there is 127, everything else 126 */
+			x->exit_code = e->kind == ERR_NO_PROGRAM ||
+						       strcasestr(e->text,
+								  "no such file or directory")
+					       ? 127
+					       : 126;
 			x->finished_at = clock_now_ns();
 		}
 	} else if (x) {

@@ -177,10 +177,10 @@ static int enter_mount(struct container *c, struct location *l, struct err *e)
 			return 0;
 		snprintf(l->path, sizeof(l->path), "%s", real);
 	}
-	if (stat(l->m->source, &st) < 0)
-		return err_sys(e, -errno, "%s", l->m->source);
+	if (stat(mount_real_source(l->m), &st) < 0)
+		return err_sys(e, -errno, "%s", mount_real_source(l->m));
 	if (S_ISDIR(st.st_mode)) {
-		root = fs_open_dir(l->m->source);
+		root = fs_open_dir(mount_real_source(l->m));
 		l->rest = l->path + strlen(l->m->destination);
 		l->rest = *l->rest ? l->rest : "/";
 	} else {

@@ -473,6 +473,8 @@ void container_exited(struct container *c, int64_t code, bool oom, int64_t finis
 	c->st.running = c->st.paused = false;
 	c->st.pid = 0;
 	c->st.exit_code = code;
+	if (oom && !c->st.oom_killed)
+		container_event(c, "oom", NULL);
 	c->st.oom_killed = c->st.oom_killed || oom;
 	c->st.finished_at = finished_at ? finished_at : clock_now_ns();
 	health_stop(c);
@@ -487,6 +489,7 @@ void container_exited(struct container *c, int64_t code, bool oom, int64_t finis
 		 (long long)MAX(0, (c->st.finished_at - c->st.started_at) / 1000000000));
 	container_event(c, "die", "execDuration", duration, "exitCode", text, NULL);
 	mounts_events(c, false);
+	volumes_unmount(c);
 	if (!c->st.restarting)
 		logs_container_ended(c);
 	run_hooks(c, NULL);

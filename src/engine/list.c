@@ -193,6 +193,68 @@ static bool filter_volume(const struct filters *f, const struct container *c)
 	return !v || v->n == 0;
 }
 
+struct ports {
+	uint64_t first, last;
+	bool udp, sctp;
+};
+
+/* "80", "80-90", "53/udp". */
+static int ports_parse(const char *text, struct ports *ret)
+{
+	size_t n = strcspn(text, "/"), dash = strcspn(text, "-");
+	const char *proto = text[n] ? text + n + 1 : "tcp";
+	AUTO_FREE char *first = xstrndup(text, MIN(n, dash)),
+		       *last = dash < n ? xstrndup(text + dash + 1, n - dash - 1) : NULL;
+
+	*ret = (struct ports){.udp = strcmp(proto, "udp") == 0, .sctp = strcmp(proto, "sctp") == 0};
+	if (!ret->udp && !ret->sctp && strcmp(proto, "tcp") != 0)
+		return -EINVAL;
+	if (num_parse_u64(first, 0, 65535, &ret->first) < 0 ||
+	    num_parse_u64(last ? last : first, ret->first, 65535, &ret->last) < 0)
+		return -EINVAL;
+	return 0;
+}
+
+static int check_ports(const struct filters *f, const char *name, struct err *e)
+{
+	const struct strs *v = filters_get(f, name);
+	struct ports p;
+
+	for (size_t i = 0; v && i < v->n; i++) {
+		if (strchr(v->v[i], ':'))
+			return err_set(e, ERR_INVALID, "filter for '%s' should not contain ':': %s",
+				       name, v->v[i]);
+		if (ports_parse(v->v[i], &p) < 0)
+			return err_set(e, ERR_INVALID,
+				       "error while looking up for %s %s: invalid port or range",
+				       name, v->v[i]);
+	}
+	return 0;
+}
+
+static bool filter_expose(const struct filters *f, const struct container *c)
+{
+	const struct strs *v = filters_get(f, "expose"), *have = &c->meta.config.exposed_ports;
+	struct ports want, port;
+
+	for (size_t i = 0; v && i < v->n; i++)
+		for (size_t k = 0; k < have->n; k++)
+			if (ports_parse(v->v[i], &want) == 0 &&
+			    ports_parse(have->v[k], &port) == 0 && want.udp == port.udp &&
+			    want.sctp == port.sctp && port.first <= want.last &&
+			    port.last >= want.first)
+				return true;
+	return !v || v->n == 0;
+}
+
+/* There are no tasks here: "true" finds nothing. */
+static bool filter_task(const struct filters *f)
+{
+	const struct strs *v = filters_get(f, "is-task");
+
+	return !v || v->n == 0 || (strcmp(v->v[0], "true") != 0 && strcmp(v->v[0], "1") != 0);
+}
+
 static bool filter_ancestor(const struct query *q, const struct container *c)
 {
 	const struct strs *v = filters_get(q->o->filters, "ancestor");
@@ -213,7 +275,7 @@ static bool matches(const struct query *q, const struct container *c)
 	       filters_match(f, "status", container_status_name(c)) && filter_exited(f, c) &&
 	       filter_volume(f, c) && filter_ancestor(q, c) &&
 	       filters_match(f, "network", c->host.network_mode) &&
-	       filters_match(f, "health", health) &&
+	       filters_match(f, "health", health) && filter_expose(f, c) && filter_task(f) &&
 	       !(filters_get(f, "publish") && filters_get(f, "publish")->n > 0);
 }
 
@@ -239,6 +301,21 @@ static int prepare_query(struct query *q, struct err *e)
 		if (!known)
 			return err_set(e, ERR_INVALID, "invalid filter 'status=%s'", v->v[i]);
 	}
+	if (check_ports(f, "expose", e) < 0 || check_ports(f, "publish", e) < 0)
+		return -1;
+	v = filters_get(f, "exited");
+	for (size_t i = 0; v && i < v->n; i++) {
+		int64_t code;
+
+		if (num_parse_i64(v->v[i], INT32_MIN, INT32_MAX, &code) < 0)
+			return err_set(e, ERR_INVALID, "invalid filter 'exited=%s'", v->v[i]);
+	}
+	v = filters_get(f, "health");
+	for (size_t i = 0; v && i < v->n; i++)
+		if (strcmp(v->v[i], "none") != 0 && strcmp(v->v[i], "starting") != 0 &&
+		    strcmp(v->v[i], "healthy") != 0 && strcmp(v->v[i], "unhealthy") != 0)
+			return err_set(e, ERR_INVALID, "unrecognized filter value for health: %s",
+				       v->v[i]);
 	v = filters_get(f, "before");
 	if (v && v->n > 0 && !(q->before = engine_container_get(q->g, v->v[0], e)))
 		return -1;

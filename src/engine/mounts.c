@@ -34,6 +34,9 @@ static const struct json_field mount_point_fields[] = {
 	MP(JT_BOOL, shallow_ro, "ShallowReadOnly"),
 	MP(JT_STR, subpath, "Subpath"),
 	MP(JT_STR, options, "Options"),
+	MP(JT_STR, device, "Device"),
+	MP(JT_BOOL, device_ro, "DeviceReadOnly"),
+	MP(JT_BOOL, tmpfs, "Tmpfs"),
 	{0},
 };
 const struct json_schema mount_point_schema = {"mount point", sizeof(struct mount_point),
@@ -197,7 +200,8 @@ static int use_volume(struct resolve *r, struct mount_point *m,
 		      const struct mount_volume_options *vo)
 {
 	AUTO(store_volume) struct store_volume *v = NULL;
-	AUTO_BUF struct buf labels = BUF_INIT(1 << 16);
+	AUTO_BUF struct buf labels = BUF_INIT(1 << 16), options = BUF_INIT(1 << 16);
+	struct volume_local local;
 	struct jw w = JW_INIT(&labels);
 	struct store_volume want = {.driver = "local"};
 	char id[ENGINE_ID_MAX];
@@ -218,10 +222,21 @@ static int use_volume(struct resolve *r, struct mount_point *m,
 	} else if (m->anonymous) {
 		want.labels = "{\"com.docker.volume.anonymous\":\"\"}";
 	}
+	if (vo && vo->driver_config && vo->driver_config->options.n > 0) {
+		map_text(&vo->driver_config->options, &options);
+		want.options = buf_text(&options);
+	}
 	if (store_volume_name_check(m->name, r->e) < 0 ||
 	    store_volume_create(r->g->store, &want, &v, &made, r->e) < 0)
 		return -1;
 	m->source = arena_strdup(r->a, v->mountpoint);
+	if (volume_local_parse(v->options, &local, r->a, r->e) < 0)
+		return -1;
+	if (volume_local_is_bind(&local)) {
+		m->device = path_clean(local.device, r->a);
+		m->device_ro = volume_local_is_ro(&local);
+	}
+	m->tmpfs = local.type && !m->device;
 	if (made)
 		engine_event_publish(r->g, "volume", "create", m->name, "driver", "local", NULL);
 	return 0;
@@ -317,11 +332,11 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 		if (m->subpath && (m->subpath[0] == '/' || strstr(m->subpath, "..")))
 			return invalid_mount(e, type,
 					     "subpath must be a relative path within the volume");
-		if (d &&
-		    ((d->name && *d->name && strcmp(d->name, "local") != 0) || d->options.n > 0))
-			return err_set(
-				e, ERR_UNSUPPORTED,
-				"volume drivers and their options are not built in coracle yet");
+		if (d && d->name && *d->name && strcmp(d->name, "local") != 0)
+			return err_set(e, ERR_UNSUPPORTED,
+				       "volume driver \"%s\" is not built in coracle yet", d->name);
+		if (d && volume_options_check(&d->options, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -362,6 +377,7 @@ static int volumes_from(struct resolve *r, const char *text, struct objs *inheri
 		COPY(mode);
 		COPY(propagation);
 		COPY(subpath);
+		COPY(device);
 #undef COPY
 		if (colon && strcmp(colon + 1, "ro") == 0)
 			m.rw = false;
@@ -525,9 +541,11 @@ int mounts_prepare(struct container *c, const struct store_snapshot *sn, struct 
 	for (size_t i = 0; sn && i < c->meta.mounts.n; i++) {
 		AUTO_FD int root = FD_NONE, dst = FD_NONE;
 
-		if (strcmp(m[i].type, "volume") != 0 || m[i].no_copy || m[i].subpath)
+		if (strcmp(m[i].type, "volume") != 0 || m[i].no_copy || m[i].subpath || m[i].tmpfs)
 			continue;
-		dst = fs_open_dir(m[i].source);
+		dst = fs_open_dir(mount_real_source(&m[i]));
+		if (dst == -ENOENT && m[i].device)
+			continue; /* the start says so */
 		if (dst < 0)
 			return err_sys(e, dst, "open volume %s", m[i].name);
 		if (!dir_is_empty(dst))
@@ -551,6 +569,8 @@ int mounts_sources(struct container *c, struct err *e)
 
 		if (strcmp(m[i].type, "tmpfs") == 0)
 			continue;
+		if ((m[i].device || m[i].tmpfs) && volume_mount(c, &m[i], e) < 0)
+			return -1;
 		if (m[i].subpath) {
 			AUTO_FREE char *base = NULL;
 			AUTO_FD int root = FD_NONE, fd = FD_NONE;
@@ -560,7 +580,7 @@ int mounts_sources(struct container *c, struct err *e)
 
 			if (store_volume_get(c->g->store, m[i].name, &v, e) < 0)
 				return -1;
-			root = fs_open_dir(v->mountpoint);
+			root = fs_open_dir(m[i].device ? m[i].device : v->mountpoint);
 			fd = root < 0 ? root : fs_open_in_root(root, m[i].subpath, O_PATH, 0);
 			if (fd < 0)
 				return err_set(

@@ -236,10 +236,11 @@ static void user_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 			continue;
 		}
 		o = LIST(a, x->non_recursive ? "bind" : "rbind", prop,
-			 x->rw				     ? "rw"
+			 x->rw && !x->device_ro		     ? "rw"
 			 : x->shallow_ro || x->non_recursive ? "ro"
 							     : "rro");
-		mount_add(m, a, x->destination, "bind", x->source, o);
+		mount_add(m, a, x->destination, "bind",
+			  x->subpath ? x->source : mount_real_source(x), o);
 	}
 }
 

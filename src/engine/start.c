@@ -320,6 +320,9 @@ static void start_failed(struct container *c, struct err *e)
 		shim_call(c->shim, &quit, -1, NULL, NULL, &ignored);
 		shim_drop(c);
 	}
+	c->starting = false;
+	volumes_unmount(c);
+	c->starting = true;
 	drop_pending(c);
 	container_clean_run(c);
 	container_save_state_log(c);

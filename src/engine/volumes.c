@@ -26,7 +26,7 @@ static void volume_write(const struct store_volume *v, struct jw *w)
 	jw_obj_end(w);
 }
 
-static void map_text(const struct strmap *m, struct buf *out)
+void map_text(const struct strmap *m, struct buf *out)
 {
 	struct jw w = JW_INIT(out);
 
@@ -39,7 +39,7 @@ static void map_text(const struct strmap *m, struct buf *out)
 int engine_volume_create(struct engine *g, const struct volume_create *body, struct buf *out,
 			 struct err *e)
 {
-	AUTO_BUF struct buf labels = BUF_INIT(1 << 20);
+	AUTO_BUF struct buf labels = BUF_INIT(1 << 20), options = BUF_INIT(1 << 20);
 	AUTO(store_volume) struct store_volume *v = NULL;
 	struct store_volume want = {.driver = "local"};
 	struct jw w = JW_INIT(out);
@@ -50,14 +50,17 @@ int engine_volume_create(struct engine *g, const struct volume_create *body, str
 	    strcmp(body->driver, "default") != 0)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "volume driver \"%s\" is not built in coracle yet", body->driver);
-	if (body->driver_opts.n > 0)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "options of the volume driver (--opt) are not built in coracle yet");
+	if (volume_options_check(&body->driver_opts, e) < 0)
+		return -1;
 	if (body->cluster_spec && strcmp(body->cluster_spec, "null") != 0)
 		return err_set(e, ERR_UNSUPPORTED, "cluster volumes are not built in coracle yet");
 	want.name = body->name;
 	map_text(&body->labels, &labels);
 	want.labels = body->labels.set ? buf_text(&labels) : NULL;
+	if (body->driver_opts.n > 0) {
+		map_text(&body->driver_opts, &options);
+		want.options = buf_text(&options);
+	}
 	if (!want.name || !*want.name) {
 		id_random(id);
 		want.name = id;

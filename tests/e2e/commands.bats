@@ -35,6 +35,32 @@ names() { tr '\n' ' ' <<<"$output"; }
 	contains "$output" "invalid filter"
 }
 
+@test "ps --filter: expose, publish, is-task, health, and values that make no sense" {
+	c create --name exposes --expose 80 --expose 5000-5002/udp default true
+	for pair in expose=80 expose=79-81/tcp expose=5001/udp; do
+		equals "$(c ps -a --filter "$pair" --format '{{.Names}}')" exposes
+	done
+	for pair in expose=81 expose=5001 publish=80 is-task=true health=healthy; do
+		equals "$(c ps -a --filter "$pair" --format '{{.Names}}')" ""
+	done
+	[ "$(c ps -aq --filter is-task=false --filter health=none | wc -l)" -ge 4 ]
+	for bad in expose=x publish=1:2 expose=80/foo exited=x health=fine status=gone; do
+		run c ps -a --filter "$bad"
+		[ "$status" -ne 0 ]
+	done
+	c rm exposes
+}
+
+@test "out of memory: in the state, the exit code and the events" {
+	t=$(date +%s.%N)
+	run c run --name oom --memory 20m default sh -c 'x=a; while :; do x=$x$x; done'
+	code 137
+	equals "$(c inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' oom)" "true 137"
+	run -0 c events --since "$t" --until "$(date +%s.%N)" --filter container=oom --format '{{.Action}}'
+	equals "$(grep -E 'oom|die' <<<"$output" | tr '\n' ' ')" "oom die "
+	c rm oom
+}
+
 @test "ps -q, -n, -l, --no-trunc, -s" {
 	run -0 c ps -q
 	matches "$output" '^[0-9a-f]{12}$'

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+# Volumes: options of the local driver, labels, filters, prune; options of --mount.
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+setup_file() {
+	start_engine
+	mkdir -p "$HOME_DIR/dev/sub"
+	echo here >"$HOME_DIR/dev/file"
+}
+teardown_file() { stop_engine; }
+
+@test "o=bind: the device is what the container sees; removing the volume leaves it alone" {
+	run -0 c volume create -o type=none -o o=bind -o "device=$HOME_DIR/dev" bv
+	equals "$(c volume inspect --format '{{index .Options "device"}} {{index .Options "o"}}' bv)" "$HOME_DIR/dev bind"
+	run -0 c run --rm -v bv:/v default sh -c 'cat /v/file; echo more >/v/more'
+	equals "$output" here
+	equals "$(cat "$HOME_DIR/dev/more")" more
+	run -0 c run --rm -v bv:/v:ro default sh -c 'touch /v/x 2>&1; true'
+	contains "$output" "Read-only"
+	c create --name holder -v bv:/v default true
+	run -0 c cp holder:/v/file -
+	contains "$output" here
+	equals "$(c inspect --format '{{(index .Mounts 0).Source}}' holder)" "$HOME_DIR/data/volumes/bv/_data"
+	c rm holder
+	run -0 c volume rm bv
+	equals "$(cat "$HOME_DIR/dev/file")" here
+}
+
+@test "o=bind,ro and a device that is not there" {
+	c volume create -o type=none -o o=bind,ro -o "device=$HOME_DIR/dev" rv
+	run -0 c run --rm -v rv:/v default sh -c 'touch /v/x 2>&1; true'
+	contains "$output" "Read-only"
+	c volume create -o type=none -o o=bind -o device=/not/there nv
+	run c run --rm -v nv:/v default true
+	[ "$status" -ne 0 ]
+	contains "$output" "failed to mount local volume"
+	c volume rm rv nv
+}
+
+@test "an empty bind device gets what the image has there" {
+	mkdir -p "$HOME_DIR/empty"
+	c volume create -o type=none -o o=bind -o "device=$HOME_DIR/empty" ev
+	run -0 c run --rm -v ev:/etc default true
+	[ -f "$HOME_DIR/empty/passwd" ]
+	c volume rm ev
+}
+
+@test "type=tmpfs: shared while it is used, gone afterwards" {
+	c volume create -o type=tmpfs -o device=tmpfs -o o=size=2m,mode=0711 tv
+	c run -d --name t1 -v tv:/v default sleep 100000
+	run -0 c exec t1 sh -c 'echo shared >/v/f; df -k /v | tail -n 1 | awk "{print \$2}"; stat -c %a /v'
+	equals "$output" "$(printf '2048\n711')"
+	run -0 c run --rm -v tv:/w default cat /w/f
+	equals "$output" shared
+	kill -9 "$(engine_pid)" && run_engine
+	run -0 c exec t1 cat /v/f
+	equals "$output" shared
+	c rm -f t1
+	run -1 grep -c "$HOME_DIR/data/volumes" /proc/mounts
+	run -0 c run --rm -v tv:/w default ls /w
+	equals "$output" ""
+	run -1 grep -c "$HOME_DIR/data/volumes" /proc/mounts
+	c volume rm tv
+}
+
+@test "--mount with driver options makes the volume" {
+	run -0 c run --rm --mount "type=volume,source=mv,target=/v,volume-driver=local,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=$HOME_DIR/dev,volume-label=a=b" default cat /v/file
+	equals "$output" here
+	equals "$(c volume inspect --format '{{.Labels.a}} {{.Options.type}}' mv)" "b none"
+	run -0 c run --rm --mount type=volume,source=mv,target=/s,volume-subpath=sub,volume-nocopy default sh -c 'echo in >/s/f'
+	equals "$(cat "$HOME_DIR/dev/sub/f")" in
+	c volume rm mv
+}
+
+@test "what options may not be" {
+	try() {
+		run c volume create "${@:2}" wrong
+		code 1
+		contains "$output" "$1"
+	}
+	try 'invalid option: "nonsense"' -o nonsense=1
+	try 'missing required option: "device"' -o type=tmpfs
+	try 'missing required option: "type"' -o device=/x
+	try 'missing required option' -o o=bind
+	try 'quota size requested but no quota support' -o size=1g
+	try 'type "nfs"' -o type=nfs -o device=:/x -o o=addr=10.0.0.1
+	try 'must be an absolute path' -o type=none -o o=bind -o device=rel
+	try 'not built' -d elsewhere
+	run c volume inspect wrong
+	[ "$status" -ne 0 ]
+}
+
+@test "ls filters, prune with and without -a, labels" {
+	c volume create --label keep=yes lab1
+	c volume create --label keep=no lab2
+	anon=$(c volume create)
+	c run -d --name user -v used:/v default sleep 100000
+	equals "$(c volume ls -q --filter label=keep | tr '\n' ' ')" "lab1 lab2 "
+	equals "$(c volume ls -q --filter label=keep=yes)" lab1
+	equals "$(c volume ls -q --filter dangling=false)" used
+	equals "$(c volume ls -q --filter name=lab | wc -l)" 2
+	run -0 c volume prune -f
+	contains "$output" "$anon"
+	equals "$(c volume ls -q | tr '\n' ' ')" "lab1 lab2 used "
+	run -0 c volume prune -a -f --filter label!=keep=yes
+	equals "$(c volume ls -q | tr '\n' ' ')" "lab1 used "
+	c rm -f user
+	run -0 c volume prune -a -f
+	contains "$output" "Total reclaimed space"
+	equals "$(c volume ls -q)" ""
+}
+
+@test "bind propagation, recursive read-only, tmpfs size and mode by --mount" {
+	mkdir -p "$HOME_DIR/tree/below"
+	mount -t tmpfs none "$HOME_DIR/tree/below"
+	run -0 c run --rm --mount "type=bind,src=$HOME_DIR/tree,dst=/t,ro" default sh -c 'touch /t/below/x 2>&1; true'
+	contains "$output" "Read-only"
+	run -0 c run --rm --mount "type=bind,src=$HOME_DIR/tree,dst=/t,ro,bind-recursive=writable" default touch /t/below/y
+	[ -e "$HOME_DIR/tree/below/y" ]
+	run -0 c run --rm --mount "type=bind,src=$HOME_DIR/tree,dst=/t,bind-recursive=disabled" default ls /t/below
+	equals "$output" ""
+	umount "$HOME_DIR/tree/below"
+	mount --bind "$HOME_DIR/tree" "$HOME_DIR/tree"
+	mount --make-shared "$HOME_DIR/tree"
+	run -0 c run --rm --mount "type=bind,src=$HOME_DIR/tree,dst=/t,bind-propagation=rslave" default grep -c ' /t .*master:' /proc/self/mountinfo
+	run -0 c run --rm --mount "type=bind,src=$HOME_DIR/tree,dst=/t,bind-propagation=shared" default grep -c ' /t .*shared:' /proc/self/mountinfo
+	run -1 c run --rm --mount "type=bind,src=$HOME_DIR/tree,dst=/t" default grep -c -e ' /t .*shared:' -e ' /t .*master:' /proc/self/mountinfo
+	umount "$HOME_DIR/tree"
+	run -0 c run --rm --mount type=tmpfs,dst=/t,tmpfs-size=3m,tmpfs-mode=0750 default sh -c 'stat -c %a /t; df -k /t | tail -n 1 | awk "{print \$2}"'
+	equals "$output" "$(printf '750\n3072')"
+}
+
+@test "nothing is left of all this" {
+	no_leaks
+}
