@@ -63,8 +63,7 @@ int volume_options_check(const struct strmap *options, struct err *e)
 		const char *k = options->v[i].k;
 
 		if (strcmp(k, "size") == 0)
-			return err_set(e, ERR_INVALID,
-				       "quota size requested but no quota support");
+			return err_set(e, ERR_INVALID, "quota size requested but no quota support");
 		if (strcmp(k, "type") != 0 && strcmp(k, "device") != 0 && strcmp(k, "o") != 0)
 			return err_set(e, ERR_INVALID, "invalid option: \"%s\"", k);
 	}
@@ -156,9 +155,8 @@ static bool in_use_now(struct engine *g, const char *name)
 		const struct container *c = LIST_ENTRY(it, struct container, link);
 		const struct mount_point *m = c->meta.mounts.v;
 
-		for (size_t i = 0; (c->st.running || c->starting || c->adopting) &&
-				   i < c->meta.mounts.n;
-		     i++)
+		for (size_t i = 0;
+		     (c->st.running || c->starting || c->adopting) && i < c->meta.mounts.n; i++)
 			if (m[i].name && strcmp(m[i].name, name) == 0)
 				return true;
 	}
