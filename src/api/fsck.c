@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * POST /coracle/gc?dry-run=1&dangling=1&unused-for=1h&keep-storage=20GB: see engine/gc.c; what is
+ * not said is as configured.
+ *
  * POST /coracle/fsck?repair=1&quick=1: a stream of JSON lines. Problems are {"kind","name",
  * "problem","repaired","advice"}, progress is Docker's {"status",...}, the last line is {"summary":
  * {...}} or {"errorDetail":...}.
@@ -7,6 +10,7 @@
 #include "api/progress.h"
 #include "api/request.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "engine/engine.h"
 #include "image/image.h"
 
@@ -98,7 +102,30 @@ static void fsck(struct api_request *r)
 	api_settle(r, rc, &e);
 }
 
+/* ---- gc ---- */
+
+static void gc(struct api_request *r)
+{
+	struct engine_gc o = engine_gc_policy(r->engine);
+	const char *unused = api_query(r, "unused-for"), *keep = api_query(r, "keep-storage");
+	struct err e = ERR_INIT;
+
+	o.dry_run = api_query_bool(r, "dry-run");
+	o.dangling = api_query_bool(r, "dangling");
+	if (unused && num_parse_duration(unused, &o.unused_for_ns) < 0) {
+		api_reply_message(r, 400, "invalid duration \"%s\"", unused);
+		return;
+	}
+	if (keep && num_parse_bytes(keep, &o.keep_bytes) < 0) {
+		api_reply_message(r, 400, "invalid size \"%s\"", keep);
+		return;
+	}
+	api_hold(r);
+	api_settle(r, engine_gc(r->engine, &o, api_done_json, r, &e), &e);
+}
+
 const struct api_route api_routes_fsck[] = {
+	{"POST", "/coracle/gc", gc, API_BODY_JSON},
 	{"POST", "/coracle/fsck", fsck, API_BODY_JSON},
 	{0},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* system fsck. Exit status: 0 all is sound; 1 the check could not be made; 2 problems were found
- * and every one is repaired; 3 problems are left. */
+/* system gc, system fsck. fsck's exit status: 0 all is sound; 1 the check could not be made; 2
+ * problems were found and every one is repaired; 3 problems are left. */
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/units.h"
@@ -145,4 +145,53 @@ int cmd_system_fsck(struct cli *c, struct opts *o)
 	if (rc < 0)
 		return cli_fail(c, &e);
 	return !v.problems ? FSCK_SOUND : v.problems == v.repaired ? FSCK_REPAIRED : FSCK_LEFT;
+}
+
+/* ---- gc ---- */
+
+static void gc_text(const struct json *j)
+{
+	const struct json *list = json_get(j, "Images");
+	bool dry = json_bool(json_get(j, "DryRun"));
+	char size[32];
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		const struct json *image = json_at(list, i), *names = json_get(image, "Names");
+
+		units_decimal(json_double(json_get(image, "Size")), 4, size, sizeof size);
+		printf("%s %s (%s, last used %s)\n", dry ? "would remove" : "removed",
+		       json_len(names) ? json_str(json_at(names, 0)) : text_of(image, "Id"), size,
+		       text_of(image, "LastUsed"));
+	}
+	units_decimal(json_double(json_get(j, "SpaceReclaimed")), 4, size, sizeof size);
+	printf("%s: %s\n", dry ? "Space to reclaim" : "Total reclaimed space", size);
+}
+
+int cmd_system_gc(struct cli *c, struct opts *o)
+{
+	AUTO_BUF struct buf path = BUF_INIT(1U << 12);
+	AUTO_BUF struct buf out = BUF_INIT(64U << 20);
+	AUTO(json) struct json *j = NULL;
+	const char *format = opts_str(o, "format");
+	struct err e = ERR_INIT;
+
+	buf_adds(&path, "/coracle/gc");
+	if (opts_bool(o, "dry-run"))
+		url_query(&path, "dry-run", "1");
+	if (opts_bool(o, "dangling"))
+		url_query(&path, "dangling", "1");
+	if (opts_set(o, "unused-for"))
+		url_query(&path, "unused-for", opts_str(o, "unused-for"));
+	if (opts_set(o, "keep-storage"))
+		url_query(&path, "keep-storage", opts_str(o, "keep-storage"));
+	if (client_json(c, "POST", path.p, NULL, &j, &e) < 0)
+		return cli_fail(c, &e);
+	if (!*format) {
+		gc_text(j);
+		return 0;
+	}
+	if (format_document(format, j, "", &out, &e) < 0)
+		return cli_fail(c, &e);
+	printf("%s\n", buf_text(&out));
+	return 0;
 }

@@ -303,6 +303,14 @@ static const struct opt system_prune_options[] = {
 	{0, "volumes", B, NULL, "Also anonymous volumes", NULL, 0},
 	OPT_PRUNE,
 };
+static const struct opt gc_options[] = {
+	{0, "dangling", B, NULL, "Only images without a name", NULL, 0},
+	{0, "dry-run", B, NULL, "Say what would be removed, remove nothing", NULL, 0},
+	OPT_TEMPLATE,
+	{0, "keep-storage", S, "bytes", "Stop when images occupy no more", NULL, 0},
+	{0, "unused-for", S, "duration", "Only images not used for so long (\"168h\")", NULL, 0},
+	OPT_END,
+};
 static const struct opt fsck_options[] = {
 	{0, "format", S, NULL, "\"json\": one object per problem, then a summary", NULL, 0},
 	{0, "quick", B, NULL, "Leave out the content of blobs and files", NULL, 0},
@@ -514,6 +522,8 @@ const struct command cli_commands[] = {
 	{NULL, "system", "dial-stdio", NULL, "",
 	 "Connect STDIN and STDOUT to the engine (used by ssh://)", none, 0, 0, true, G,
 	 cmd_system_dial_stdio},
+	{NULL, "system", "gc", NULL, "", "Remove images nobody uses, as configured", gc_options, 0,
+	 0, true, G, cmd_system_gc},
 	{NULL, "system", "prune", NULL, "", "Remove unused data", system_prune_options, 0, 0, true,
 	 G, cmd_system_prune},
 	{.run = NULL},

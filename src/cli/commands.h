@@ -80,6 +80,7 @@ COMMAND(info);
 COMMAND(events);
 COMMAND(system_df);
 COMMAND(system_fsck);
+COMMAND(system_gc);
 COMMAND(stats);
 COMMAND(manifest_inspect);
 COMMAND(manifest_create);

@@ -173,6 +173,7 @@ struct engine {
 	uint64_t next_attach;
 	char engine_id[40];
 	bool trash_busy, trash_again;
+	uv_timer_t *gc_timer;
 	unsigned measuring; /* worker threads that measure the disk */
 	uv_work_t trash_work;
 	uv_timer_t *trash_timer;
@@ -381,6 +382,9 @@ void health_write(const struct container *c, struct jw *w); /* State.Health's va
 
 /* ---- logs.c ---- */
 void logs_container_ended(struct container *c);
+
+/* ---- gc.c ---- */
+void gc_schedule(struct engine *g); /* once the configuration is there */
 
 /* ---- df.c ---- */
 struct store_measuring;

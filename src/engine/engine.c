@@ -413,6 +413,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	if (store_container_each(g->store, load_one, g, e) < 0)
 		goto fail;
 	load_identity(g);
+	gc_schedule(g);
 	recover_all(g);
 	engine_trash(g);
 	*ret = g;
@@ -432,6 +433,7 @@ void engine_close(struct engine *g)
 		return;
 	g->closing = true;
 	engine_timer_free(&g->trash_timer);
+	engine_timer_free(&g->gc_timer);
 	LIST_FOR_EACH (it, &g->order) {
 		struct container *c = LIST_ENTRY(it, struct container, link);
 

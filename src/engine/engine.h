@@ -308,6 +308,17 @@ struct image_fsck_result;
 int engine_fsck(struct engine *g, bool repair, bool quick,
 		void (*result)(void *ud, const struct image_fsck_result *r),
 		const struct image_job_events *ev, struct image_job **ret, struct err *e);
+/* Removal of what nobody uses; see gc.c. */
+struct engine_gc {
+	bool dry_run;
+	bool dangling;	       /* only images without a name */
+	int64_t unused_for_ns; /* only what was not used for so long */
+	int64_t keep_bytes;    /* stop when images occupy no more; 0: go on */
+};
+struct engine_gc engine_gc_policy(const struct engine *g); /* as configured */
+/* {"DryRun","UsageBefore","Images":[{"Id","Names","LastUsed","Size"}],"SpaceReclaimed"} */
+int engine_gc(struct engine *g, const struct engine_gc *o, engine_json_fn cb, void *ud,
+	      struct err *e);
 enum engine_df {
 	ENGINE_DF_CONTAINERS = 1,
 	ENGINE_DF_IMAGES = 2,

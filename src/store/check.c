@@ -393,8 +393,9 @@ static int check_folder(const struct check *c, const struct folder *f, struct er
 static int check_top(const struct check *c, struct err *e)
 {
 	static const char *const ours[] = {
-		"blobs",	"containers",	"ingest", "layers",  "reserve",		"state.db",
-		"state.db-wal", "state.db-shm", "trash",  "volumes", "state.db-journal"};
+		"blobs",	"containers",	    "events.json", "ingest",
+		"layers",	"reserve",	    "state.db",	   "state.db-shm",
+		"state.db-wal", "state.db-journal", "trash",	   "volumes"};
 	int fd = openat(c->s->data_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *d;
@@ -402,7 +403,8 @@ static int check_top(const struct check *c, struct err *e)
 	if (!dir)
 		return err_sys(e, -errno, "read %s", c->s->data);
 	while ((d = readdir(dir))) {
-		bool known = d->d_name[0] == '.' || str_starts(d->d_name, "state.db.damaged-");
+		bool known = d->d_name[0] == '.' || str_starts(d->d_name, "events.json") ||
+			     str_starts(d->d_name, "state.db.damaged-");
 
 		for (size_t i = 0; !known && i < ARRAY_SIZE(ours); i++)
 			known = !strcmp(d->d_name, ours[i]);

@@ -3,6 +3,8 @@
  */
 #include "store/store-priv.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -91,6 +93,9 @@ static int insert_rows(struct store *s, const struct store_container *c, bool sn
 		return e->kind == ERR_CONFLICT ? name_taken(s, c->name, e) : -1;
 	if (!snapshot)
 		return 0;
+	if (db_run(s, NULL, e, "UPDATE images SET used = ? WHERE id = ?", "is", clock_now_ns(),
+		   c->image_id ? c->image_id : "") < 0)
+		return -1;
 	return db_run(s, NULL, e, "INSERT INTO snapshots(container, top) VALUES(?, ?)", "si", c->id,
 		      top);
 }
@@ -164,7 +169,11 @@ static int delete_rows(struct store *s, const char *id, struct err *e)
 
 	if (tx_begin(s, false, e) < 0)
 		return -1;
-	if (db_run(s, &n, e, "DELETE FROM containers WHERE id = ?", "s", id) < 0 ||
+	if (db_run(s, NULL, e,
+		   "UPDATE images SET used = ? WHERE id = (SELECT image FROM containers WHERE id = "
+		   "?)",
+		   "is", clock_now_ns(), id) < 0 ||
+	    db_run(s, &n, e, "DELETE FROM containers WHERE id = ?", "s", id) < 0 ||
 	    db_run(s, NULL, e, "DELETE FROM snapshots WHERE container = ?", "s", id) < 0) {
 		tx_rollback(s);
 		return -1;

@@ -141,7 +141,7 @@ int store_image_get(struct store *s, const struct digest *id, struct store_image
 {
 	AUTO(store_image) struct store_image *img = NULL;
 	AUTO_STMT sqlite3_stmt *st = db_bind(
-		s, e, "SELECT manifest, config, size, stored FROM images WHERE id = ?", "s",
+		s, e, "SELECT manifest, config, size, stored, used FROM images WHERE id = ?", "s",
 		id->text);
 	int rc = st ? db_step(s, st, e) : -1;
 
@@ -157,6 +157,7 @@ int store_image_get(struct store *s, const struct digest *id, struct store_image
 	img->config = arena_strdup(box->arena, db_text(st, 1));
 	img->size = (uint64_t)sqlite3_column_int64(st, 2);
 	img->stored = sqlite3_column_int64(st, 3);
+	img->used = sqlite3_column_int64(st, 4);
 	if (load_parts(s, box, e) < 0)
 		return -1;
 	*ret = TAKE_PTR(img);

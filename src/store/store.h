@@ -175,6 +175,7 @@ struct store_image {
 	size_t nblobs;
 	uint64_t size;	   /* sum of the layers' content; filled by the store */
 	int64_t stored;	   /* ns: when it was put */
+	int64_t used;	   /* ns: when a container of it was made or removed last; 0: never */
 	const char **tags; /* "docker.io/library/alpine:3.20", sorted; filled by the store */
 	size_t ntags;
 	const char **digests; /* "docker.io/library/alpine@sha256:..."; filled by the store */
