@@ -23,6 +23,7 @@ struct fetch_sub {
 	struct fetch *fetch; /* NULL when it ended */
 	/* Docker's words for the layer's state. */
 	void (*progress)(void *ud, const char *status, int64_t current, int64_t total);
+	void (*syncing)(void *ud);  /* only the disk is waited for */
 	void (*unpacked)(void *ud); /* the heavy part is over, the layer waits for its parent */
 	void (*done)(void *ud, const struct err *e); /* in the store, or failed */
 	void *ud;

@@ -206,6 +206,14 @@ static int worker_line(void *ud, const struct json *j, struct err *e)
 			tell(f, "Extracting", json_i64(progress), (int64_t)f->want.size);
 		return 0;
 	}
+	if (json_get(j, "syncing")) {
+		LIST_FOR_EACH (it, &f->subs) {
+			struct fetch_sub *s = LIST_ENTRY(it, struct fetch_sub, link);
+			if (s->syncing)
+				s->syncing(s->ud);
+		}
+		return 0;
+	}
 	const char *digest = json_str(json_get(j, "digest")),
 		   *diff = json_str(json_get(j, "diffId"));
 	if (!digest || !diff || strcmp(digest, f->want.blob.text) ||

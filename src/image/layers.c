@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See layers-priv.h. At most `parallel` layers are downloaded or unpacked at a time. */
+/*
+ * See layers-priv.h. At most `parallel` layers are downloaded or unpacked at a time. One that only
+ * waits for the disk lets the next begin, so that the processors are not idle meanwhile, up to as
+ * many again.
+ */
 #include "image/layers-priv.h"
 
 #include "base/mem.h"
@@ -8,7 +12,7 @@
 
 #include "base/banned.h"
 
-enum layer_state { LAYER_TODO, LAYER_ACTIVE, LAYER_UNPACKED, LAYER_DONE };
+enum layer_state { LAYER_TODO, LAYER_ACTIVE, LAYER_SYNCING, LAYER_UNPACKED, LAYER_DONE };
 
 struct layer {
 	struct layers *set;
@@ -56,6 +60,13 @@ static void layer_progress(void *ud, const char *status, int64_t current, int64_
 		job_line(l->set->want.job, l->id, status);
 }
 
+static void layer_syncing(void *ud)
+{
+	struct layer *l = ud;
+	l->state = LAYER_SYNCING;
+	step(l->set);
+}
+
 static void layer_unpacked(void *ud)
 {
 	struct layer *l = ud;
@@ -89,6 +100,7 @@ static void start_one(struct layers *s, size_t i)
 		want.parent = s->v[i - 1].chain;
 	l->state = LAYER_ACTIVE;
 	l->sub.progress = layer_progress;
+	l->sub.syncing = layer_syncing;
 	l->sub.unpacked = layer_unpacked;
 	l->sub.done = layer_done;
 	l->sub.ud = l;
@@ -98,11 +110,13 @@ static void start_one(struct layers *s, size_t i)
 
 static void step(struct layers *s)
 {
-	size_t active = 0, done = 0;
+	const size_t parallel = s->want.job->service->settings.downloads;
+	size_t active = 0, syncing = 0, done = 0;
 	if (s->ended)
 		return;
 	for (size_t i = 0; i < s->n; i++) {
 		active += s->v[i].state == LAYER_ACTIVE;
+		syncing += s->v[i].state == LAYER_SYNCING;
 		done += s->v[i].state == LAYER_DONE;
 	}
 	if (done == s->n) {
@@ -113,7 +127,7 @@ static void step(struct layers *s)
 		struct layer *l = &s->v[i];
 		if (l->state != LAYER_TODO)
 			continue;
-		if (active < s->want.job->service->settings.downloads) {
+		if (active < parallel && active + syncing < 2 * parallel) {
 			start_one(s, i);
 			active++;
 		} else if (!l->told_waiting) {

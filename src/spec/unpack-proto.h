@@ -9,6 +9,8 @@
  * caller's words. Unknown fields are to be ignored.
  *   error:    {"kind":"<err_kind_name>","error":"<text>","entry":"<member, if it is about one>"}
  *   progress: {"progress":<input bytes consumed>}   only with --progress, at most ten per second
+ *             {"syncing":true}   only with --progress and --sync: all work but waiting for the disk
+ *             is done
  *
  * apply: unpack one layer (tar, plain or gzip or zstd, sniffed) as an overlayfs lower directory.
  *   coracle-unpack apply --target-fd N [options]

@@ -10,6 +10,7 @@
 
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 #ifdef HAVE_ISAL
 #include <isa-l/igzip_lib.h>
 #else
@@ -18,8 +19,12 @@
 
 #include "base/banned.h"
 
-/* Larger windows need `zstd --long=28` and more; they would let a few bytes claim much memory. */
-#define ZSTD_WINDOW_LOG_MAX 27
+/*
+ * Windows are memory that the sender claims: with 32 MiB the whole worker stays below 64. Image
+ * builders make 8 MiB as a rule and 32 at their best level; only `zstd --ultra -21` or `--long=26`
+ * by hand goes further.
+ */
+#define ZSTD_WINDOW_LOG_MAX 25
 
 struct inflater {
 	enum codec codec;
@@ -184,6 +189,10 @@ static ssize_t zstd_run(struct inflater *f, struct span *in, unsigned char *out,
 		if (f->whole && zin.pos == zin.size)
 			break;
 		size_t rc = ZSTD_decompressStream(f->zstd, &zout, &zin);
+		if (ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge)
+			return err_set(e, ERR_LIMIT,
+				       "the zstd data needs a window of more than %u MiB",
+				       1u << (ZSTD_WINDOW_LOG_MAX - 20));
 		if (ZSTD_isError(rc))
 			return err_set(e, ERR_INVALID, "corrupt zstd data: %s",
 				       ZSTD_getErrorName(rc));

@@ -4,10 +4,12 @@
 #include "unpack/seal-priv.h"
 
 #include "base/mem.h"
+#include "sys/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -174,8 +176,28 @@ static int verify_only(const struct unpack_apply *o, struct unpack_result *ret, 
 	return 0;
 }
 
+/* Both are on one file system as a rule; then one call makes both durable. */
+static int sync_all(const struct unpack_apply *o, struct err *e)
+{
+	static const char syncing[] = "{\"syncing\":true}\n";
+	struct stat blob, target;
+
+	if (o->in.progress_fd >= 0)
+		(void)fs_write_all(o->in.progress_fd, syncing, sizeof(syncing) - 1);
+	if (o->in.blob_fd >= 0) {
+		if (fstat(o->in.blob_fd, &blob) < 0 || fstat(o->target_fd, &target) < 0)
+			return err_sys(e, -errno, "stat the layer");
+		if (blob.st_dev != target.st_dev && fsync(o->in.blob_fd) < 0)
+			return err_sys(e, -errno, "fsync of the blob");
+	}
+	if (syncfs(o->target_fd) < 0)
+		return err_sys(e, -errno, "sync the layer");
+	return 0;
+}
+
 int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct err *e)
 {
+	struct unpack_input in = o->in;
 	struct reader r;
 	mode_t old = umask(0);
 	int rc = -1;
@@ -185,7 +207,8 @@ int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct
 		umask(old);
 		return verify_only(o, ret, e);
 	}
-	if (reader_init(&r, &o->in, ret, e) == 0 && apply_all(&r, o, e) == 0)
+	in.sync = false; /* once, at the end */
+	if (reader_init(&r, &in, ret, e) == 0 && apply_all(&r, o, e) == 0)
 		rc = reader_finish(&r, e);
 	else if (e->kind == ERR_INVALID)
 		reader_blame(&r, e);
@@ -196,7 +219,5 @@ int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct
 	if (digest_is_set(&o->diff_id) && !digest_eq(&o->diff_id, &ret->diff_id))
 		return err_set(e, ERR_INVALID, "wrong diff id: expected %s, got %s",
 			       o->diff_id.text, ret->diff_id.text);
-	if (o->in.sync && syncfs(o->target_fd) < 0)
-		return err_sys(e, -errno, "sync the layer");
-	return 0;
+	return o->in.sync ? sync_all(o, e) : 0;
 }

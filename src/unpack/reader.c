@@ -99,6 +99,19 @@ static bool only_charset(const char *why)
 	return why && strstr(why, "can't be converted") != NULL;
 }
 
+/* No entry of its own can be named yet: its number, and the one before it. */
+static int header_fail(struct reader *r, struct err *e)
+{
+	char last[WRITER_PATH_MAX];
+
+	if (!r->entries)
+		return reader_fail(r, e);
+	memcpy(last, r->name, strlen(r->name) + 1);
+	r->name[0] = '\0';
+	(void)reader_fail(r, e);
+	return err_wrap(e, "entry %llu, after \"%s\"", (unsigned long long)r->entries + 1, last);
+}
+
 int reader_next(struct reader *r, struct archive_entry **ret, struct err *e)
 {
 	const char *raw;
@@ -111,7 +124,7 @@ int reader_next(struct reader *r, struct archive_entry **ret, struct err *e)
 		return 0;
 	if (rc != ARCHIVE_OK &&
 	    !(rc == ARCHIVE_WARN && only_charset(archive_error_string(r->archive))))
-		return reader_fail(r, e);
+		return header_fail(r, e);
 	raw = archive_entry_pathname(*ret);
 	if (!raw)
 		return err_set(e, ERR_INVALID, "bad tar: entry %llu has no name",
