@@ -18,9 +18,15 @@ static void list(struct api_request *r)
 		api_reply_error(r, &e);
 		return;
 	}
-	int rc = engine_image_list(r->engine, &f, api_query_bool(r, "all"),
-				   api_query_bool(r, "shared-size"), api_query_bool(r, "digests"),
-				   &out, &e);
+	struct engine_image_list q = {
+		.filters = &f,
+		.all = api_query_bool(r, "all"),
+		.shared_size = api_query_bool(r, "shared-size"),
+		.digests = api_query_bool(r, "digests"),
+		.manifests = r->target.version >= 47 && api_query_bool(r, "manifests"),
+		/* Reads a document of each image: only on demand. */
+		.descriptor = r->target.version >= 48 && api_query_bool(r, "manifests")};
+	int rc = engine_image_list(r->engine, &q, &out, &e);
 	api_finish_json(r, rc, &out, &e);
 }
 

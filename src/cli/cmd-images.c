@@ -191,9 +191,20 @@ int cmd_images(struct cli *c, struct opts *o)
 				    "\\t{{.CreatedSince}}\\t{{.Size}}"
 				  : "table {{.Repository}}\\t{{.Tag}}\\t{{.ID}}\\t{{.CreatedSince}}"
 				    "\\t{{.Size}}";
+	bool tree = opts_bool(o, "tree");
+	if (tree && (opts_bool(o, "quiet") || opts_bool(o, "no-trunc") || digests ||
+		     *opts_str(o, "format"))) {
+		fprintf(stderr, "--tree cannot be used with --quiet, --no-trunc, --digests and "
+				"--format\n");
+		return 1;
+	}
+	if (tree)
+		url_query(&path, "manifests", "1");
 	int rc = format_filters(&path, &filters, &e);
 	if (rc == 0)
 		rc = client_json(c, "GET", path.p, NULL, &list, &e);
+	if (rc == 0 && tree)
+		return images_tree(c, list);
 	if (rc == 0)
 		rc = list_begin(&l, opts_str(o, "format"), def, &e);
 	if (!*opts_str(o, "format") && !digests)

@@ -95,8 +95,7 @@ static const struct opt images_options[] = {
 	OPT_FORMAT,
 	OPT_NO_TRUNC,
 	{'q', "quiet", B, NULL, "Only image IDs", NULL, 0},
-	{0, "tree", B, NULL, "Images with their platforms as a tree", NULL,
-	 OPT_UNBUILT | OPT_HIDDEN},
+	{0, "tree", B, NULL, "Images with their platforms as a tree", NULL, 0},
 	OPT_END,
 };
 static const struct opt template_options[] = {OPT_TEMPLATE, OPT_END};

@@ -33,6 +33,7 @@ void query_name(struct buf *path, const char *name);
  */
 int import_stream(struct cli *c, const char *path,
 		  int (*send)(struct conn *k, void *ud, struct err *e), void *ud, struct err *e);
+int images_tree(struct cli *c, const struct json *images); /* prints; 0 */
 struct list_out;
 int image_rows(struct list_out *l, const struct json *image, bool digests, bool no_trunc,
 	       struct err *e);

@@ -74,6 +74,7 @@ int engine_image_list_sizes(struct engine *g, const struct image_list *base,
 
 	o.sizes = image_sizes;
 	o.users = image_users;
+	o.user_at = NULL; /* its `ud` is another */
 	o.ud = &s;
 	rc = rc ? rc : image_list_json(g->images, &o, out, e);
 	map_free(s.images);

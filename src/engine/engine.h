@@ -267,8 +267,12 @@ int engine_volume_prune(struct engine *g, const struct filters *f, struct buf *o
 
 /* ---- images (pull, load and save go through engine_images()) ---- */
 
-int engine_image_list(struct engine *g, const struct filters *f, bool all, bool shared_size,
-		      bool digests, struct buf *out, struct err *e);
+struct engine_image_list {
+	const struct filters *filters;
+	bool all, shared_size, digests, manifests, descriptor; /* as in image.h */
+};
+int engine_image_list(struct engine *g, const struct engine_image_list *q, struct buf *out,
+		      struct err *e);
 int engine_image_inspect(struct engine *g, const char *ref, struct buf *out, struct err *e);
 int engine_image_history(struct engine *g, const char *ref, struct buf *out, struct err *e);
 /* [{"Untagged":"..."},{"Deleted":"sha256:..."}]; conflicts with containers as Docker words them. */

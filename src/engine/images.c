@@ -42,17 +42,33 @@ static bool find_user(void *ud, const struct digest *id, struct image_user *ret)
 	return found;
 }
 
-int engine_image_list(struct engine *g, const struct filters *f, bool all, bool shared_size,
-		      bool digests, struct buf *out, struct err *e)
+static const char *user_at(void *ud, const struct digest *id, size_t i)
 {
-	struct image_list o = {.all = all,
-			       .digests = digests,
-			       .shared_size = shared_size,
-			       .filters = f,
+	const struct engine *g = ud;
+
+	LIST_FOR_EACH (it, &g->order) {
+		const struct container *c = LIST_ENTRY(it, struct container, link);
+
+		if (strcmp(c->image_id, id->text) == 0 && i-- == 0)
+			return c->id;
+	}
+	return NULL;
+}
+
+int engine_image_list(struct engine *g, const struct engine_image_list *q, struct buf *out,
+		      struct err *e)
+{
+	struct image_list o = {.all = q->all,
+			       .digests = q->digests,
+			       .shared_size = q->shared_size,
+			       .manifests = q->manifests,
+			       .descriptor = q->descriptor,
+			       .filters = q->filters,
 			       .users = count_users,
+			       .user_at = user_at,
 			       .ud = g};
 
-	if (shared_size)
+	if (q->shared_size)
 		return engine_image_list_sizes(g, &o, NULL, out, e);
 	return image_list_json(g->images, &o, out, e);
 }

@@ -69,7 +69,7 @@ static void finish(struct fsck *f, const struct err *e)
 	char text[400];
 
 	if (!e && f->layers &&
-	    layers_put_image(f->layers, id, f->config_text, &f->manifest_digest, &why) < 0)
+	    layers_put_image(f->layers, id, f->config_text, &f->manifest_digest, NULL, &why) < 0)
 		e = &why;
 	if (!whole) {
 		bool gone = f->o.repair && e && forget(f, id);

@@ -200,9 +200,13 @@ int image_inspect_json(struct image_service *s, const char *text, struct buf *ou
 
 struct image_list {
 	bool all, digests, shared_size;
+	bool manifests;		       /* the platforms of each; Size is then all that is on disk */
+	bool descriptor;	       /* what each name stands for */
 	const struct filters *filters; /* NULL: none. dangling label before since reference until */
 	/* containers per image: NULL gives -1 */
 	int64_t (*users)(void *ud, const struct digest *id);
+	/* the i-th container of an image, NULL past the last; NULL: not told */
+	const char *(*user_at)(void *ud, const struct digest *id, size_t i);
 	/* Size and SharedSize; false or NULL: the content of its layers, -1 */
 	bool (*sizes)(void *ud, const struct digest *id, int64_t *ret_size, int64_t *ret_shared);
 	void *ud;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions about images in Docker's shapes: inspect, list, history; looking an image up. */
+#include "image/indexes.h"
 #include "image/sources-priv.h"
 #include "image/service-priv.h"
 #include "spec/image.h"
@@ -175,16 +176,7 @@ int image_inspect_json(struct image_service *s, const char *text, struct buf *ou
 	clock_format(img->stored, when);
 	jw_kv_str(&w, "LastTagTime", when);
 	jw_obj_end(&w);
-	if (digest_is_set(&img->manifest)) {
-		uint64_t size = 0;
-		store_blob_has(s->store, &img->manifest, &size);
-		jw_key(&w, "Descriptor");
-		jw_obj(&w);
-		jw_kv_str(&w, "mediaType", OCI_MANIFEST_TYPE);
-		jw_kv_str(&w, "digest", img->manifest.text);
-		jw_kv_u64(&w, "size", size);
-		jw_obj_end(&w);
-	}
+	image_descriptor_write(s, img, &w);
 	write_ours(s, &w, &id);
 	jw_obj_end(&w);
 	return out->overflow ? err_set(e, ERR_LIMIT, "the answer is too large") : 0;
@@ -248,7 +240,8 @@ struct lister {
 	struct arena *arena;
 	struct facts *fresh; /* learnt now */
 	struct jw w;
-	int64_t before, since; /* created of the images named, 0: no filter */
+	struct image_manifests *manifests; /* NULL: not asked for */
+	int64_t before, since;		   /* created of the images named, 0: no filter */
 	int64_t until;
 };
 
@@ -382,19 +375,28 @@ static int list_one(const struct store_image_row *img, void *ud)
 	struct facts x;
 	struct jw *w = &l->w;
 	int64_t size = (int64_t)img->size, shared = -1;
+	AUTO(store_image) struct store_image *full = NULL;
+	struct err none = ERR_INIT;
 	if (!facts_of(l, img, &x) || !wanted(l, img, &x))
 		return 0;
+	if ((l->manifests || l->o->descriptor) &&
+	    store_image_get(l->s->store, &img->id, &full, &none) < 0)
+		return 0; /* gone meanwhile */
 	jw_obj(w);
 	jw_kv_i64(w, "Containers", l->o->users ? l->o->users(l->o->ud, &img->id) : -1);
 	jw_kv_i64(w, "Created", x.created / NANO);
 	jw_kv_str(w, "Id", img->id.text);
 	jw_key(w, "Labels");
 	jw_raw(w, *x.labels ? x.labels : "null");
+	if (full && l->o->descriptor)
+		image_descriptor_write(l->s, full, w);
 	jw_kv_str(w, "ParentId", x.parent);
 	write_wanted_refs(w, "RepoDigests", l->o->filters, img->digests, img->ndigests);
 	write_wanted_refs(w, "RepoTags", l->o->filters, img->tags, img->ntags);
 	if (l->o->sizes)
 		(void)l->o->sizes(l->o->ud, &img->id, &size, &shared);
+	if (full && l->manifests)
+		size = (int64_t)image_manifests_write(l->manifests, full, w);
 	jw_kv_i64(w, "SharedSize", shared);
 	jw_kv_i64(w, "Size", size);
 	jw_kv_i64(w, "VirtualSize", size);
@@ -426,6 +428,10 @@ int image_list_json(struct image_service *s, const struct image_list *o, struct 
 					      "since",	  "reference", "until",	 NULL};
 	AUTO(arena) struct arena *a = arena_new();
 	struct lister l = {.s = s, .o = o, .arena = a, .w = JW_INIT(out)};
+	AUTO(image_manifests) struct image_manifests *manifests = NULL;
+	if (o->manifests && !(manifests = image_manifests_new(s, o, e)))
+		return -1;
+	l.manifests = manifests;
 	if (o->filters) {
 		const struct strs *until = filters_get(o->filters, "until");
 		if (filters_check(o->filters, allowed, e) < 0 ||

@@ -23,6 +23,7 @@ int layers_start(const struct layers_want *w, struct layers **ret, struct err *e
 void layers_free(struct layers *l);	     /* stops what runs; NULL allowed */
 bool layers_fetched(const struct layers *l); /* something was not here before */
 
-/* The row: config text of `config`, manifest (may be unset). Layers must be done. */
+/* The row: config text of `config`, manifest (may be unset), the index it
+ * came from (NULL: none; those known before stay). Layers must be done. */
 int layers_put_image(struct layers *l, const struct digest *config, const char *config_text,
-		     const struct digest *manifest, struct err *e);
+		     const struct digest *manifest, const struct digest *index, struct err *e);

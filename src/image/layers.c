@@ -4,6 +4,7 @@
  * waits for the disk lets the next begin, so that the processors are not idle meanwhile, up to as
  * many again.
  */
+#include "image/indexes.h"
 #include "image/layers-priv.h"
 
 #include "base/mem.h"
@@ -209,11 +210,17 @@ bool layers_fetched(const struct layers *s)
 }
 
 int layers_put_image(struct layers *s, const struct digest *config, const char *config_text,
-		     const struct digest *manifest, struct err *e)
+		     const struct digest *manifest, const struct digest *index, struct err *e)
 {
-	struct store *store = s->want.job->service->store;
+	struct image_service *service = s->want.job->service;
+	struct store *store = service->store;
+	AUTO(store_image) struct store_image *before = NULL;
+	struct err none = ERR_INIT;
+	if (store_image_get(store, config, &before, &none) < 0)
+		before = NULL;
 	AUTO_FREE struct digest *chains = xcalloc(s->n + 1, sizeof(*chains));
-	AUTO_FREE struct digest *blobs = xcalloc(s->n + 2, sizeof(*blobs));
+	AUTO_FREE struct digest *blobs = xcalloc(s->n + 3 + (before ? before->ndigests : 0),
+						 sizeof(*blobs));
 	struct store_image img = {
 		.id = *config, .config = config_text, .layers = chains, .blobs = blobs};
 	blobs[img.nblobs++] = *config;
@@ -224,12 +231,15 @@ int layers_put_image(struct layers *s, const struct digest *config, const char *
 	for (size_t i = 0; i < s->n; i++) {
 		chains[img.nlayers++] = s->v[i].chain;
 		struct store_layer layer;
-		struct err none = ERR_INIT;
 		if (store_blob_has(store, &s->v[i].blob, NULL))
 			blobs[img.nblobs++] = s->v[i].blob;
 		else if (store_layer_get(store, &s->v[i].chain, &layer, &none) == 0 &&
 			 digest_is_set(&layer.blob) && store_blob_has(store, &layer.blob, NULL))
 			blobs[img.nblobs++] = layer.blob; /* the same layer, packed otherwise */
 	}
+	if (index)
+		blobs[img.nblobs++] = *index;
+	for (size_t i = 0; before && image_index_at(service, before, i, &blobs[img.nblobs]); i++)
+		img.nblobs++;
 	return store_image_put(store, &img, e);
 }

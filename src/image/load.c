@@ -389,7 +389,8 @@ static int finish_image(struct load *l, struct err *e)
 {
 	struct load_image *img = &l->images[l->next];
 	size_t named = 0;
-	if (layers_put_image(l->layers, &l->config_digest, l->config_text, &img->manifest, e) < 0)
+	if (layers_put_image(l->layers, &l->config_digest, l->config_text, &img->manifest, NULL,
+			     e) < 0)
 		return -1;
 	for (size_t i = 0; i < img->names.n; i++, named++)
 		if (name_image(l, img->names.v[i], e) < 0)

@@ -165,7 +165,7 @@ static void pull_finish(struct pull *p)
 	char text[IMAGE_REF_TEXT_MAX];
 	bool changed = false;
 	if (layers_put_image(p->layers, &p->config_digest, p->config_text, &p->manifest_digest,
-			     &e) < 0 ||
+			     p->chosen ? &p->top : NULL, &e) < 0 ||
 	    set_refs(p, &changed, &e) < 0) {
 		job_end(&p->job, NULL, &e);
 		return;
@@ -397,6 +397,16 @@ static int choose_from_index(struct pull *p, const struct oci_index *index, stru
 	return 0;
 }
 
+/* The index that the name stands for stays with the image. */
+static int keep_top(struct pull *p, const char *text, size_t n, struct err *e)
+{
+	struct digest put;
+	if (p->indexes > 1)
+		return 0;
+	store_lease_blob(p->lease, &p->top);
+	return store_blob_put(p->job.service->store, text, n, &put, e);
+}
+
 static int check_manifest(struct pull *p, const struct http_response *resp, const struct buf *body,
 			  struct digest *ret, struct err *e)
 {
@@ -444,7 +454,8 @@ static int use_manifest(struct pull *p, const struct document *d, const struct b
 	}
 	p->source = 0;
 	if (d->kind == MANIFEST_INDEX) {
-		if (choose_from_index(p, &d->index, e) < 0)
+		if (choose_from_index(p, &d->index, e) < 0 ||
+		    keep_top(p, buf_text(body), body->n, e) < 0)
 			return -1;
 		manifest_get(p, p->chosen->digest_text);
 		return 0;
