@@ -8,6 +8,7 @@
 #include "api/request.h"
 
 #include "api/server-priv.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
 
@@ -32,6 +33,7 @@ void *request_begin(void *cls, const char *uri, struct MHD_Connection *conn)
 	r->server = s;
 	r->conn = conn;
 	r->refs = 1;
+	r->began_ns = clock_mono_ns();
 	r->pipe_fd = r->pub.body_fd = FD_NONE;
 	r->pub.engine = s->config.engine;
 	r->pub.loop = s->config.loop;
@@ -423,6 +425,7 @@ void request_answer(struct request *r, unsigned status, struct MHD_Response *res
 		MHD_add_response_header(response, h->name, h->value);
 	r->response = response;
 	r->status = status;
+	metrics_request(r);
 	if (r->phase == PHASE_WAIT)
 		request_resume(r);
 }

@@ -60,6 +60,7 @@ struct request {
 	struct api_server *server;
 	struct MHD_Connection *conn; /* NULL when DONE */
 	enum request_phase phase;
+	int64_t began_ns; /* monotonic */
 	unsigned refs;
 	bool in_mhd;	/* inside a callback of libmicrohttpd: no resume needed */
 	bool suspended; /* by us */
@@ -108,6 +109,9 @@ static inline const struct request *request_of_const(const struct api_request *r
 void server_kick(struct api_server *s);
 struct watch *watch_new(struct api_server *s, struct request *r, int fd /* taken */);
 void watch_close(struct watch **w);
+
+/* metrics.c: count a request that was answered (status, first byte ready) */
+void metrics_request(const struct request *r);
 
 /* request.c: callbacks of libmicrohttpd */
 void *request_begin(void *cls, const char *uri, struct MHD_Connection *conn);

@@ -29,6 +29,8 @@ struct api_config {
 
 /* Serve until api_server_stop(). Also ignores SIGPIPE. */
 int api_server_start(const struct api_config *config, struct api_server **ret, struct err *e);
+/* The same for GET /metrics alone. */
+int api_metrics_start(const struct api_config *config, struct api_server **ret, struct err *e);
 /*
  * Close the listening sockets, cut streams, cancel waiting requests, then call stopped(ud) from the
  * loop once every connection and handle is gone; the server is freed by then. Upgraded (attached)

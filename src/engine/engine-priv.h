@@ -166,6 +166,7 @@ struct engine {
 	struct map *by_id, *by_name, *execs;
 	struct list order;
 	struct list subscribers;
+	uint64_t events_published;
 	struct event_log *event_log;
 	int64_t last_event_ns;
 	struct list logs; /* struct engine_logs */
@@ -379,6 +380,10 @@ void health_save(const struct container *c, struct health_saved *ret); /* borrow
 void health_restore(struct container *c, const struct health_saved *from);
 void health_free(struct container *c);
 void health_write(const struct container *c, struct jw *w); /* State.Health's value */
+
+/* ---- observe.c ---- */
+/* The control group of a running container; runtime_container_done() afterwards. */
+int container_cgroup(const struct container *c, struct runtime_container *ret, struct err *e);
 
 /* ---- logs.c ---- */
 void logs_container_ended(struct container *c);

@@ -330,4 +330,6 @@ enum engine_df {
 	ENGINE_DF_BUILD_CACHE = 8
 };
 /* GET /system/df; types 0: all. The disk is measured on a worker thread. */
+/* The numbers of the engine and its containers in Prometheus' text format 0.0.4. */
+void engine_metrics(struct engine *g, struct buf *out);
 int engine_disk_usage(struct engine *g, unsigned types, engine_json_fn cb, void *ud, struct err *e);

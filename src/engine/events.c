@@ -216,6 +216,7 @@ static void event_begin(struct jw *w, const char *type, const char *action, cons
 
 static void event_end(struct engine *g, struct jw *w)
 {
+	g->events_published++;
 	int64_t now = clock_now_ns();
 
 	/* Never two at one time: `since` the last one seen must not lose the next. */

@@ -19,7 +19,7 @@
 
 #define TOP_PIDS_MAX 4096
 
-static int cgroup_of(const struct container *c, struct runtime_container *ret, struct err *e)
+int container_cgroup(const struct container *c, struct runtime_container *ret, struct err *e)
 {
 	const char *parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent
 									     : "/coracle";
@@ -161,7 +161,7 @@ int engine_container_top(struct engine *g, struct container *c, const char *ps_a
 
 	if (!c->st.running)
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
-	if (cgroup_of(c, &rc, e) < 0)
+	if (container_cgroup(c, &rc, e) < 0)
 		return -1;
 	n = runtime_pids(&rc, pids, TOP_PIDS_MAX, e);
 	runtime_container_done(&rc);
@@ -296,7 +296,7 @@ int engine_container_stats(struct engine *g, struct container *c, struct engine_
 	char when[CLOCK_TEXT_MAX];
 
 	if (c->st.running) {
-		int res = cgroup_of(c, &rc, e) < 0 ? -1 : runtime_stats(&rc, &r, e);
+		int res = container_cgroup(c, &rc, e) < 0 ? -1 : runtime_stats(&rc, &r, e);
 
 		runtime_container_done(&rc);
 		if (res < 0)

@@ -30,9 +30,10 @@ struct daemon {
 	struct config *config;
 	uv_loop_t *loop;
 	struct engine *engine;
-	struct api_server *api;
+	struct api_server *api, *metrics;
 	uv_signal_t term, intr, hup;
 	struct listeners listeners;
+	int metrics_fd;
 	bool pidfile;
 	unsigned stopping; /* signals seen */
 };
@@ -108,6 +109,8 @@ static void on_signal(uv_signal_t *h, int signo)
 	log_info("stopping on signal %d; %s", signo,
 		 d->config->live_restore > 0 ? "containers go on" : "containers stop too");
 	listeners_close(&d->listeners);
+	if (d->metrics)
+		api_server_stop(TAKE_PTR(d->metrics), NULL, NULL);
 	api_server_stop(d->api, on_stopped, d);
 }
 
@@ -201,6 +204,13 @@ static int serve(struct daemon *d, struct err *e)
 	ac.nlisten = d->listeners.n;
 	if (api_server_start(&ac, &d->api, e) < 0)
 		return -1;
+	ac.listen_fds = &d->metrics_fd;
+	ac.nlisten = 1;
+	if (c->metrics_addr && *c->metrics_addr) {
+		d->metrics_fd = listen_metrics(c->metrics_addr, e);
+		if (d->metrics_fd < 0 || api_metrics_start(&ac, &d->metrics, e) < 0)
+			return -1;
+	}
 	watch_signal(d, &d->term, SIGTERM, on_signal);
 	watch_signal(d, &d->intr, SIGINT, on_signal);
 	watch_signal(d, &d->hup, SIGHUP, on_reload);

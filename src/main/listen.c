@@ -208,6 +208,17 @@ int listeners_open(struct listeners *l, const struct config *c, const char *prog
 	return 0;
 }
 
+int listen_metrics(const char *address, struct err *e)
+{
+	struct hostaddr a;
+
+	if (hostaddr_parse_port(address, &a) < 0)
+		return err_set(e, ERR_INVALID, "metrics-addr: invalid address \"%s\"", address);
+	if (a.host[0] && !hostaddr_is_loopback(a.host))
+		log_warn("metrics are readable by everyone who reaches %s", address);
+	return bind_tcp(&a, a.port, e);
+}
+
 void listeners_close(struct listeners *l)
 {
 	for (size_t i = 0; i < l->npaths; i++) {

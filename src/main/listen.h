@@ -28,3 +28,5 @@ int listeners_open(struct listeners *l, const struct config *c, const char *prog
 		   struct err *e);
 /* Sockets go, helpers stop accepting; their connections may finish. */
 void listeners_close(struct listeners *l);
+/* The socket of metrics-addr, "HOST:PORT". */
+int listen_metrics(const char *address, struct err *e);
