@@ -45,7 +45,9 @@ struct command {
 	enum command_group group;
 	int (*run)(struct cli *c, struct opts *o);
 };
-extern const struct command cli_commands[]; /* ends with run NULL */
+extern const struct command cli_commands[];		  /* ends with run NULL */
+const struct command *command_find_top(const char *name); /* NULL */
+const struct command *command_find_sub(const char *manage, const char *name);
 int cli_main(int argc, char **argv);
 
 /* Print the error as every command does, return the exit code (1). */
@@ -55,6 +57,7 @@ void help_usage(const struct command *cmd, const char *path, const char *hint);
 void help_manage(const char *manage, int fd);
 void help_top(int fd);
 bool help_is_manage(const char *name);
+const char *help_manage_name(size_t i); /* NULL at the end */
 
 /* ---- client ---- */
 struct conn {

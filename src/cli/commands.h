@@ -90,6 +90,8 @@ COMMAND(manifest_push);
 COMMAND(manifest_rm);
 COMMAND(referrers);
 COMMAND(cp);
+COMMAND(completion);
+COMMAND(complete);
 COMMAND(context_create);
 COMMAND(context_export);
 COMMAND(context_import);

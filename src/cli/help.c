@@ -20,6 +20,11 @@ static const struct {
 	{"volume", "Manage volumes"},
 };
 
+const char *help_manage_name(size_t i)
+{
+	return i < ARRAY_SIZE(manages) ? manages[i].name : NULL;
+}
+
 bool help_is_manage(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(manages); i++)

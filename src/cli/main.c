@@ -31,7 +31,7 @@ static bool in_words(const char *words, const char *name)
 	return false;
 }
 
-static const struct command *find_top(const char *name)
+const struct command *command_find_top(const char *name)
 {
 	for (const struct command *cmd = cli_commands; cmd->run; cmd++)
 		if (cmd->top && !strcmp(cmd->top, name))
@@ -39,7 +39,7 @@ static const struct command *find_top(const char *name)
 	return NULL;
 }
 
-static const struct command *find_sub(const char *manage, const char *name)
+const struct command *command_find_sub(const char *manage, const char *name)
 {
 	for (const struct command *cmd = cli_commands; cmd->run; cmd++)
 		if (cmd->manage && !strcmp(cmd->manage, manage) &&
@@ -107,7 +107,7 @@ static int run_manage(struct cli *c, const char *manage, int argc, char **argv)
 		help_manage(manage, 1);
 		return 0;
 	}
-	const struct command *cmd = find_sub(manage, argv[0]);
+	const struct command *cmd = command_find_sub(manage, argv[0]);
 	if (!cmd) {
 		fprintf(stderr,
 			"%s: unknown command: %s %s %s\n\nUsage:  %s %s COMMAND\n\nRun '%s %s "
@@ -134,8 +134,8 @@ static int dispatch(struct cli *c, int argc, char **argv)
 			help_manage(argv[1], 1);
 			return 0;
 		}
-		const struct command *cmd = argc == 2	? find_top(argv[1])
-					    : argc == 3 ? find_sub(argv[1], argv[2])
+		const struct command *cmd = argc == 2	? command_find_top(argv[1])
+					    : argc == 3 ? command_find_sub(argv[1], argv[2])
 							: NULL;
 		if (cmd) {
 			AUTO_FREE char *path = argc == 2 ? xstrdup(argv[1])
@@ -146,7 +146,7 @@ static int dispatch(struct cli *c, int argc, char **argv)
 		argc--;
 		argv++;
 	}
-	const struct command *cmd = find_top(argv[0]);
+	const struct command *cmd = command_find_top(argv[0]);
 	if (cmd)
 		return run_command(c, cmd, argv[0], argc - 1, argv + 1);
 	if (help_is_manage(argv[0]))
