@@ -190,16 +190,9 @@ int container_spec_input(struct container *c, struct ocispec_in *ret, struct are
 	    peer_namespace(c->g, c->host.pid_mode, "pid", &in.pid_ns, a, NULL, e) < 0 ||
 	    peer_namespace(c->g, c->host.ipc_mode, "ipc", &in.ipc_ns, a, &peer, e) < 0)
 		return -1;
-	if (!peer && strcmp(c->host.ipc_mode, "shareable") == 0)
-		peer = c;
-	if (peer && strcmp(peer->host.ipc_mode, "shareable") == 0) {
-		AUTO_FREE char *shm = container_run_path(peer, "shm");
-
-		if (mkdir(shm, 01777) < 0 && errno != EEXIST)
-			return err_sys(e, -errno, "create %s", shm);
-		chmod(shm, 01777);
-		in.shm_dir = arena_strdup(a, shm);
-	}
+	if (peer && strcmp(peer->host.ipc_mode, "shareable") ==
+			    0) /* the runtime takes the mount out of the other's namespace */
+		in.shm_dir = arena_printf(a, "/proc/%lld/root/dev/shm", (long long)peer->st.pid);
 	*ret = in;
 	return 0;
 }

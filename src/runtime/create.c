@@ -65,7 +65,7 @@ static void setup_done(struct setup *s)
 	for (size_t i = 0; i < s->njoins; i++)
 		fd_close(&s->joins[i].fd);
 	launch_done(&s->launch);
-	idmap_done(s);
+	caller_mounts_done(s);
 	free(s->bundle_path);
 }
 
@@ -340,7 +340,8 @@ int runtime_create(const struct runtime_create *req, struct runtime_container *r
 	memcpy(s.launch.stdio, req->stdio, sizeof(s.launch.stdio));
 	c.cgroup_path = cgroup_path_of(req);
 	s.cgroup_path = c.cgroup_path;
-	if (find_bundle(&s, e) < 0 || parse_namespaces(&s, e) < 0 || idmap_prepare(&s, e) < 0 ||
+	if (find_bundle(&s, e) < 0 || parse_namespaces(&s, e) < 0 ||
+	    caller_mounts_make(&s, e) < 0 ||
 	    launch_personality(&s.launch, req->config->linux_->personality, e) < 0 ||
 	    launch_prepare(&s.launch, req->seccomp_profile, req->config->linux_->seccomp,
 			   req->seccomp_cache_dir, req->privileged_seccomp_off, e) < 0)

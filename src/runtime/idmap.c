@@ -60,8 +60,8 @@ static int make_userns(const struct objs *uids, const struct objs *gids)
 	return fd;
 }
 
-static int prepare(struct setup *s, const struct oci_mount *m, const struct mount_opts *o,
-		   struct err *e)
+int idmap_mount(const struct setup *s, const struct oci_mount *m, const struct mount_opts *o,
+		struct err *e)
 {
 	const struct oci_linux *l = s->cfg->linux_;
 	bool own = m->uid_mappings.n || m->gid_mappings.n;
@@ -81,32 +81,4 @@ static int prepare(struct setup *s, const struct oci_mount *m, const struct moun
 	if (rc < 0)
 		return err_sys(e, rc, "map the ids of %s at %s", m->source, m->destination);
 	return TAKE_FD(fd);
-}
-
-int idmap_prepare(struct setup *s, struct err *e)
-{
-	const struct oci_mount *m = s->cfg->mounts.v;
-
-	for (size_t i = 0; i < s->cfg->mounts.n; i++) {
-		struct mount_opts o;
-		int fd = 0;
-		mount_opts_parse(m[i].options.v, m[i].options.n, &o);
-		if (m[i].uid_mappings.n || m[i].gid_mappings.n || o.idmap) {
-			if (!s->idmapped)
-				s->idmapped = xcalloc(s->cfg->mounts.n, sizeof(int));
-			fd = s->idmapped[i] = prepare(s, &m[i], &o, e);
-		}
-		mount_opts_done(&o);
-		if (fd < 0)
-			return -1;
-	}
-	return 0;
-}
-
-void idmap_done(struct setup *s)
-{
-	for (size_t i = 0; s->idmapped && i < s->cfg->mounts.n; i++)
-		if (s->idmapped[i] > 0)
-			fd_close(&s->idmapped[i]);
-	free(s->idmapped);
 }

@@ -137,9 +137,8 @@ static int bind_mount(struct setup *s, const struct oci_mount *m, struct mount_o
 		return err_set(e, ERR_INVALID, "bind source path does not exist: %s",
 			       m->source ? m->source : "");
 	ptrdiff_t index = m - (const struct oci_mount *)s->cfg->mounts.v;
-	AUTO_FD int fd = s->idmapped && s->idmapped[index] > 0
-				 ? s->idmapped[index]
-				 : mount_clone(base, m->source, o->rbind);
+	AUTO_FD int fd = s->made && s->made[index] > 0 ? s->made[index]
+						       : mount_clone(base, m->source, o->rbind);
 	if (fd < 0)
 		return err_sys(e, fd, "bind %s", m->source);
 	AUTO_FD int target = mounts_target(s->root, m->destination, S_ISDIR(st.st_mode), e);

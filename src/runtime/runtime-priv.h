@@ -66,7 +66,8 @@ struct setup {
 	int parent_sock;  /* the caller's end: the child closes its copy, so that the caller's death
 			     ends it */
 	int root;	  /* O_PATH of the container's root, in the child */
-	int *idmapped;	  /* per mount of the configuration: its id-mapped tree, 0: none; owned */
+	int *made; /* per mount of the configuration: its tree when the caller made it, else 0;
+		      owned */
 	bool new_time_ns;
 	char *bundle_path; /* of req->bundle_fd, read before clone; NULL: no bundle */
 };
@@ -120,8 +121,12 @@ int hooks_caller(const struct runtime_create *req, const struct runtime_containe
 		 struct err *e); /* on REPORT_HOOKS */
 /* idmap.c: in the caller */
 int idmap_write(pid_t pid, const char *file, const struct objs *map);
-int idmap_prepare(struct setup *s, struct err *e);
-void idmap_done(struct setup *s);
+struct mount_opts;
+int idmap_mount(const struct setup *s, const struct oci_mount *m, const struct mount_opts *o,
+		struct err *e); /* a detached tree with mapped ids, or -1 */
+/* mounts-caller.c: fills and frees setup.made */
+int caller_mounts_make(struct setup *s, struct err *e);
+void caller_mounts_done(struct setup *s);
 /* timens.c: in the caller, around clone; *own starts as FD_NONE */
 int timens_enter(const struct setup *s, int *own, struct err *e);
 void timens_leave(int *own);

@@ -187,6 +187,23 @@ caps() { # FLAGS... -> CapEff of a program run with them
 	code 125
 }
 
+@test "--ipc shareable: one /dev/shm of the given size; a private one is not shared" {
+	c run -d --name donor --ipc shareable --shm-size 5m default sh -c 'echo hello >/dev/shm/f; sleep 1000'
+	wait_for 5 c exec donor test -s /dev/shm/f
+	run -0 c run --rm --ipc container:donor default sh -c 'cat /dev/shm/f; df -k /dev/shm | tail -n 1 | awk "{print \$2}"; echo back >/dev/shm/g'
+	equals "$output" $'hello\n5120'
+	run -0 c exec donor cat /dev/shm/g
+	equals "$output" back
+	c rm -f donor
+	c run -d --name donor --ipc private default sleep 1000
+	run c run --rm --ipc container:donor default true
+	code 125
+	contains "$output" "non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+	c rm -f donor
+	run -0 find "$HOME_DIR/run" -name shm
+	equals "$output" ""
+}
+
 @test "--network none has loopback only, and it is up" {
 	run -0 c run --rm --network none default sh -c 'ls /sys/class/net; ping -c 1 -W 1 127.0.0.1 >/dev/null && echo alive'
 	equals "$output" $'lo\nalive'
