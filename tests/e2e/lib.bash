@@ -202,3 +202,10 @@ rss_kb() {
 pss_kb() {
 	awk '/^Pss:/{print $2}' "/proc/$1/smaps_rollup"
 }
+
+# apart COMMAND...: in private pid and mount namespaces without the cgroup2 tree, whose lone controller confuses
+# other engines; what it starts ends with it.
+apart() {
+	unshare --mount --propagation private --pid --fork --kill-child --mount-proc bash -c '
+		umount /sys/fs/cgroup/unified 2>/dev/null; "$@"' - "$@" </dev/null
+}

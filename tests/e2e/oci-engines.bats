@@ -4,8 +4,6 @@
 bats_require_minimum_version 1.5.0
 load lib.bash
 
-# Everything of an engine lives in namespaces of its own (without the cgroup2 tree, whose lone controller
-# confuses some) and ends with the process that made them.
 setup_file() {
 	D=$(mktemp -d "$E2E_TMP/engines.XXXXXX")
 	RT=$(readlink -f "$BIN/coracle-runtime")
@@ -19,12 +17,6 @@ setup_file() {
 teardown_file() {
 	rm -rf "$D"
 }
-# apart COMMAND...: in private namespaces
-apart() {
-	unshare --mount --propagation private --pid --fork --kill-child --mount-proc bash -c '
-		umount /sys/fs/cgroup/unified 2>/dev/null; "$@"' - "$@" </dev/null
-}
-
 docker_script() {
 	cat <<'END'
 	set -e
