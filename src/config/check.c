@@ -409,10 +409,10 @@ static int check_gc(struct config_gc *g, struct err *e)
 {
 	g->interval_ns = HOUR_NS;
 	g->unused_for_ns = 7 * 24 * HOUR_NS;
-	if (g->interval &&
-	    (num_parse_duration(g->interval, &g->interval_ns) < 0 || g->interval_ns < HOUR_NS / 60))
+	if (g->interval && (num_parse_duration(g->interval, &g->interval_ns) < 0 ||
+			    g->interval_ns < HOUR_NS / 3600))
 		return err_set(e, ERR_INVALID,
-			       "gc.interval: \"%s\" is not a duration of a minute or more",
+			       "gc.interval: \"%s\" is not a duration of a second or more",
 			       g->interval);
 	if (g->unused_for &&
 	    (num_parse_duration(g->unused_for, &g->unused_for_ns) < 0 || g->unused_for_ns < 0))

@@ -372,6 +372,21 @@ static void seal_shim(struct engine *g)
 	g->shim_path = g->shim_fd < 0 ? TAKE_PTR(path) : xasprintf("/proc/self/fd/%d", g->shim_fd);
 }
 
+static void tell_salvage(const struct engine *g)
+{
+	const struct store_repair *r = store_repair_report(g->store);
+
+	if (!r->kept[0])
+		return;
+	log_warn("the state database was damaged: %u rows were salvaged, the old one is kept as "
+		 "%s/%s; system fsck --repair looks for what is missing",
+		 r->rows_salvaged, g->data_dir, r->kept);
+	if (r->containers_kept)
+		log_warn("the rows of %u containers are lost; their folders are kept in "
+			 "%s/%s.containers",
+			 r->containers_kept, g->data_dir, r->kept);
+}
+
 int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct engine **ret,
 		struct err *e)
 {
@@ -400,6 +415,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	events_init(g);
 	if (make_dirs(g, e) < 0 || store_open(g->data_dir, g->run_dir, &g->store, e) < 0)
 		goto fail;
+	tell_salvage(g);
 	g->event_log = event_log_open(g->data_dir);
 	store_on_trash(g->store, on_trash, g);
 	ic.store = g->store;

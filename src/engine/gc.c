@@ -177,11 +177,13 @@ int engine_gc(struct engine *g, const struct engine_gc *o, engine_json_fn cb, vo
 
 static void timed_done(void *ud, const char *json, const struct err *e)
 {
-	(void)ud;
+	struct engine *g = ud;
+
 	if (e)
 		log_warn("garbage collection: %s", e->text);
 	else
 		log_debug("garbage collection: %s", json);
+	gc_schedule(g);
 }
 
 static void on_timer(uv_timer_t *t)
@@ -191,9 +193,11 @@ static void on_timer(uv_timer_t *t)
 	struct err e = ERR_INIT;
 
 	engine_timer_free(&g->gc_timer);
-	gc_schedule(g);
-	if (g->config->gc.enabled > 0 && engine_gc(g, &o, timed_done, g, &e) < 0)
+	if (g->config->gc.enabled > 0 && engine_gc(g, &o, timed_done, g, &e) == 0)
+		return; /* the next one is counted from its end: two never overlap */
+	if (e.kind)
 		log_warn("garbage collection: %s", e.text);
+	gc_schedule(g);
 }
 
 void gc_schedule(struct engine *g)

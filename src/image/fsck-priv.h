@@ -7,6 +7,7 @@
 #include "store/check.h"
 
 #define FSCK_WORKERS 2
+#define FSCK_WRONG   INT64_MAX
 
 enum fsck_kind { FSCK_BLOB, FSCK_LAYER };
 
@@ -19,6 +20,7 @@ struct fsck_item {
 	struct store_layer layer;
 	struct image_worker *worker;
 	int fd, seal_fd; /* open while the worker runs */
+	int64_t size;	 /* blob: what a manifest says; -1: nobody says, FSCK_WRONG: it is wrong */
 	char what[600];	 /* the damage; "" is sound */
 	uint64_t more;	 /* further differences */
 	bool deferred;	 /* told after the images were made again */

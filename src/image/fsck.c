@@ -12,7 +12,9 @@
 #include "spec/unpack-proto.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/banned.h"
 
@@ -235,8 +237,19 @@ static int start_blob(struct fsck_item *it, struct err *e)
 {
 	const char *argv[] = {UNPACK_PROGRAM, "apply", "--digest", it->digest.text, NULL};
 
+	struct stat st;
+
 	if (store_blob_open(it->job->job.service->store, &it->digest, &it->fd, e) < 0)
 		return -1;
+	if (it->size >= 0 && fstat(it->fd, &st) == 0 && st.st_size != it->size) {
+		int n = snprintf(it->what, sizeof(it->what),
+				 "its content does not match its digest");
+		if (it->size != FSCK_WRONG)
+			snprintf(it->what + n, sizeof(it->what) - (size_t)n,
+				 ": it has %lld bytes, its manifest says %lld",
+				 (long long)st.st_size, (long long)it->size);
+		return 0;
+	}
 	if (it->job->o.quick)
 		return 0;
 	return start_worker(it, argv, NULL, 0, it->fd, e);
@@ -284,8 +297,12 @@ static struct fsck_item *add_item(struct fsck *f, enum fsck_kind kind, const str
 	if ((f->nitems & (f->nitems - 1)) == 0)
 		f->items = xrealloc(f->items, (f->nitems ? 2 * f->nitems : 1) * sizeof(*f->items));
 	struct fsck_item *it = &f->items[f->nitems++];
-	*it = (struct fsck_item){
-		.job = f, .kind = kind, .digest = *d, .fd = FD_NONE, .seal_fd = FD_NONE};
+	*it = (struct fsck_item){.job = f,
+				 .kind = kind,
+				 .digest = *d,
+				 .fd = FD_NONE,
+				 .seal_fd = FD_NONE,
+				 .size = -1};
 	return it;
 }
 
@@ -295,6 +312,56 @@ static int add_blob(const struct digest *blob, const struct digest *image, void 
 
 	add_item(f, FSCK_BLOB, blob)->image = *image;
 	f->res.blobs++;
+	return 0;
+}
+
+/* ---- the sizes that manifests tell, so that a truncated blob shows without reading it ---- */
+
+static int by_digest(const void *key, const void *item)
+{
+	return strcmp(((const struct digest *)key)->text,
+		      ((const struct fsck_item *)item)->digest.text);
+}
+
+/* Blobs are the first nblobs items, sorted by their digest. */
+static struct fsck_item *find_blob(struct fsck *f, const struct digest *d)
+{
+	return f->res.blobs ? bsearch(d, f->items, f->res.blobs, sizeof(*f->items), by_digest)
+			    : NULL;
+}
+
+static void size_of(struct fsck *f, const struct oci_descriptor *desc)
+{
+	struct digest d;
+	struct fsck_item *it = digest_parse(desc->digest_text, &d) == 0 ? find_blob(f, &d) : NULL;
+
+	if (it && desc->size >= 0)
+		it->size = desc->size;
+}
+
+/* A manifest is small: it is checked here and now, and then it is believed. */
+static int add_sizes(const struct store_image *img, void *ud)
+{
+	struct fsck *f = ud;
+	struct fsck_item *own = digest_is_set(&img->manifest) ? find_blob(f, &img->manifest) : NULL;
+	AUTO_BUF struct buf text = BUF_INIT(IMAGE_MANIFEST_MAX);
+	AUTO(arena) struct arena *a = arena_new();
+	struct oci_manifest m;
+	struct err none = ERR_INIT;
+	struct digest is;
+
+	if (!own || store_blob_read(f->job.service->store, &own->digest, &text, &none) < 0)
+		return 0;
+	digest_of(buf_text(&text), text.n, &is);
+	if (!digest_eq(&is, &own->digest)) {
+		own->size = FSCK_WRONG;
+		return 0;
+	}
+	if (oci_manifest_decode(buf_text(&text), text.n, &m, a, &none) < 0)
+		return 0;
+	size_of(f, &m.config);
+	for (size_t i = 0; i < m.layers.n; i++)
+		size_of(f, oci_descriptor_at(&m.layers, i));
 	return 0;
 }
 
@@ -345,6 +412,7 @@ static int step(struct fsck *f, struct err *e)
 	if (!f->items && !f->content_done) {
 		f->content_done = true;
 		return store_check_blobs(s, add_blob, f, e) < 0 ||
+				       store_image_each(s, add_sizes, f, e) < 0 ||
 				       store_layer_each(s, add_layer, f, e) < 0
 			       ? -1
 			       : 1;

@@ -59,12 +59,16 @@ static int check_database(const struct check *c, struct err *e)
 		.kind = "database",
 		.name = "state.db",
 		.text = "pages are damaged",
-		.advice = "restart the engine: it salvages what can be read"};
+		.advice = c->repair ? "restart the engine: it salvages what can be read into a new "
+				      "database and keeps the old one; then repair again"
+				    : "repair, then restart the engine"};
 	size_t n = 0, left = 0;
 	struct err why = ERR_INIT;
 
 	if (integrity(c, &n, !c->repair, &why) < 0) {
 		c->fn(c->ud, &lost);
+		if (c->repair)
+			db_salvage_mark(c->s);
 		return 0;
 	}
 	if (!n || !c->repair)
@@ -76,6 +80,7 @@ static int check_database(const struct check *c, struct err *e)
 		return 0;
 	}
 	c->fn(c->ud, &lost);
+	db_salvage_mark(c->s);
 	(void)e;
 	return 0;
 }
@@ -90,18 +95,6 @@ struct rule {
 };
 
 static const struct rule row_rules[] = {
-	{"image", "rows of its layers belong to no image",
-	 "SELECT DISTINCT image FROM image_layers WHERE image NOT IN (SELECT id FROM images) AND "
-	 "image NOT IN (SELECT image FROM refs)",
-	 "DELETE FROM image_layers WHERE image NOT IN (SELECT id FROM images) AND image NOT IN "
-	 "(SELECT image FROM refs)",
-	 NULL},
-	{"image", "rows of its blobs belong to no image",
-	 "SELECT DISTINCT image FROM image_blobs WHERE image NOT IN (SELECT id FROM images) AND "
-	 "image NOT IN (SELECT image FROM refs)",
-	 "DELETE FROM image_blobs WHERE image NOT IN (SELECT id FROM images) AND image NOT IN "
-	 "(SELECT image FROM refs)",
-	 NULL},
 	{"container", "the row of its root file system has no container",
 	 "SELECT container FROM snapshots WHERE container NOT IN (SELECT id FROM containers)",
 	 "DELETE FROM snapshots WHERE container NOT IN (SELECT id FROM containers)", NULL},
@@ -393,9 +386,10 @@ static int check_folder(const struct check *c, const struct folder *f, struct er
 static int check_top(const struct check *c, struct err *e)
 {
 	static const char *const ours[] = {
-		"blobs",	"containers",	    "events.json", "ingest",
-		"layers",	"reserve",	    "state.db",	   "state.db-shm",
-		"state.db-wal", "state.db-journal", "trash",	   "volumes"};
+		"blobs",	"containers",	    "events.json",	"ingest",
+		"layers",	"reserve",	    "state.db",		"state.db-shm",
+		"state.db-wal", "state.db.salvage", "state.db-journal", "trash",
+		"volumes"};
 	int fd = openat(c->s->data_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *d;

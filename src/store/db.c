@@ -8,11 +8,14 @@
  * lose the last ones, a crash of the program loses none). Durable transactions switch to FULL for
  * their commit; syncing the log then also covers every earlier commit.
  */
-#include "store/store-priv.h"
+#include "store/salvage-priv.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/banned.h"
 
@@ -73,6 +76,12 @@ static const char schema2[] = "ALTER TABLE layers ADD COLUMN disk INTEGER NOT NU
 
 int db_fail(struct store *s, struct err *e, const char *what)
 {
+	int code = s->db ? sqlite3_errcode(s->db) & 0xff : SQLITE_OK;
+
+	if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && !s->damaged) {
+		s->damaged = true;
+		db_salvage_mark(s);
+	}
 	return err_set(e, ERR_SYSTEM, "state database: %s: %s", what,
 		       s->db ? sqlite3_errmsg(s->db) : "out of memory");
 }
@@ -93,9 +102,9 @@ static int schema_version(struct store *s, struct err *e)
 	return sqlite3_column_int(st, 0);
 }
 
-int db_open(struct store *s, struct err *e)
+int db_open_file(struct store *s, const char *name, struct err *e)
 {
-	AUTO_FREE char *path = xasprintf("%s/state.db", s->data);
+	AUTO_FREE char *path = xasprintf("%s/%s", s->data, name);
 	int version;
 
 	if (sqlite3_open_v2(path, &s->db,
@@ -128,10 +137,54 @@ int db_open(struct store *s, struct err *e)
 	return tx_commit(s, e);
 }
 
+static bool is_sound(struct store *s)
+{
+	struct err none = ERR_INIT;
+	AUTO_STMT sqlite3_stmt *st = db_bind(s, &none, "PRAGMA integrity_check(1)", "");
+
+	return st && db_step(s, st, &none) > 0 && !strcmp(db_text(st, 0), "ok");
+}
+
+/* Somebody met damage before: is it there, and more than indexes? */
+static bool marked_damage(struct store *s)
+{
+	struct err none = ERR_INIT;
+
+	if (faccessat(s->data_fd, SALVAGE_MARK, F_OK, 0) < 0)
+		return false;
+	if (!is_sound(s) && (db_run(s, NULL, &none, "REINDEX", "") < 0 || !is_sound(s)))
+		return true;
+	(void)unlinkat(s->data_fd, SALVAGE_MARK, 0);
+	return false;
+}
+
+int db_open(struct store *s, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (db_salvage_finish(s, e) < 0)
+		return -1;
+	rc = db_open_file(s, "state.db", &why);
+	/* A newer program's database is no damage, whatever else was met before. */
+	if (rc < 0 && !s->damaged &&
+	    (why.kind == ERR_UNSUPPORTED || faccessat(s->data_fd, SALVAGE_MARK, F_OK, 0) < 0)) {
+		*e = why;
+		return -1;
+	}
+	if (rc == 0 && !marked_damage(s))
+		return 0;
+	if (db_salvage(s, e) < 0 || db_open_file(s, "state.db", e) < 0)
+		return -1;
+	s->damaged = false;
+	return db_salvage_folders(s, e);
+}
+
 void db_close(struct store *s)
 {
 	for (size_t i = 0; i < STMT_SLOTS; i++)
 		sqlite3_finalize(s->stmts[i].stmt);
+	memset(s->stmts, 0, sizeof(s->stmts));
 	sqlite3_close(s->db);
 	s->db = NULL;
 }

@@ -21,7 +21,8 @@ struct stmt_slot {
 struct store {
 	sqlite3 *db;
 	struct stmt_slot stmts[STMT_SLOTS];
-	bool in_tx; /* store_begin() */
+	bool in_tx;   /* store_begin() */
+	bool damaged; /* SQLite found a page that is none */
 	char *data, *layers, *containers, *volumes;
 	void (*on_trash)(void *ud);
 	void *on_trash_ud;
@@ -43,6 +44,8 @@ bool lease_holds_chain(const struct store *s, const char *chain);
 
 /* ---- db.c ---- */
 int db_open(struct store *s, struct err *e);
+/* The same for another file in DATA. */
+int db_open_file(struct store *s, const char *name, struct err *e);
 void db_close(struct store *s);
 int db_fail(struct store *s, struct err *e, const char *what);
 /* A cached statement, reset, with values bound: 's' const char * (NULL is NULL), 'i' int64_t. NULL
@@ -62,6 +65,14 @@ const char *db_text(sqlite3_stmt *st, int col); /* "" for NULL */
 int tx_begin(struct store *s, bool durable, struct err *e);
 int tx_commit(struct store *s, struct err *e);
 void tx_rollback(struct store *s);
+
+/* ---- salvage.c: a damaged database ---- */
+/* Replace it by a new one with every row that can be read; the database is closed afterwards. */
+int db_salvage(struct store *s, struct err *e);
+int db_salvage_finish(struct store *s, struct err *e); /* what a crash interrupted */
+void db_salvage_mark(struct store *s);		       /* the next open looks for damage */
+/* Folders of containers whose rows are lost, put aside. */
+int db_salvage_folders(struct store *s, struct err *e);
 
 /* ---- store.c ---- */
 /* Move dir_fd/name into the trash; absent is fine. */

@@ -119,6 +119,19 @@ static int open_folders(struct store *s, struct err *e)
 	return 0;
 }
 
+/* Damage that only shows now is salvaged at once: nothing was touched before it showed. */
+static int repair(struct store *s, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (store_repair_all(s, &why) == 0)
+		return 0;
+	if (s->damaged && !s->repair.kept[0])
+		return db_open(s, e) < 0 ? -1 : store_repair_all(s, e);
+	*e = why;
+	return -1;
+}
+
 int store_open(const char *data_dir, const char *run_dir, struct store **ret, struct err *e)
 {
 	struct store *s = NEW(struct store);
@@ -136,7 +149,7 @@ int store_open(const char *data_dir, const char *run_dir, struct store **ret, st
 	if (rc < 0 || !s->data)
 		(void)err_sys(e, rc < 0 ? rc : -errno, "make %s", data_dir);
 	else if (take_lock(s, run_dir, e) == 0 && open_folders(s, e) == 0 && db_open(s, e) == 0 &&
-		 store_repair_all(s, e) == 0) {
+		 repair(s, e) == 0) {
 		*ret = s;
 		return 0;
 	}

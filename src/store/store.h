@@ -42,6 +42,10 @@ struct store_repair {
 	unsigned volumes_lost;	    /* rows without directory: directory made again (empty) */
 	unsigned ingest_stale; /* staged members and unknown files; resumable partial blobs stay */
 	unsigned blobs_lost;   /* files in blobs/ with an impossible name or zero length */
+	/* The database was damaged: what could be read of it is in a new one. */
+	char kept[64]; /* name of the old one in DATA; "": nothing was damaged */
+	unsigned rows_salvaged;
+	unsigned containers_kept; /* folders without row, moved to KEPT.containers */
 };
 
 /*

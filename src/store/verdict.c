@@ -122,6 +122,8 @@ int store_check_broken(struct store *s, store_digest_fn fn, void *ud, struct err
 		"SELECT image FROM image_layers i JOIN layers l ON l.id = i.layer WHERE l.broken "
 		"UNION SELECT image FROM image_layers WHERE layer NOT IN (SELECT id FROM layers) "
 		"UNION SELECT image FROM refs WHERE image NOT IN (SELECT id FROM images) "
+		"UNION SELECT image FROM image_layers WHERE image NOT IN (SELECT id FROM images) "
+		"UNION SELECT image FROM image_blobs WHERE image NOT IN (SELECT id FROM images) "
 		"UNION SELECT id FROM images WHERE (SELECT count(*) FROM image_layers WHERE image "
 		"= id) != CASE WHEN json_valid(config) THEN json_array_length(config, "
 		"'$.rootfs.diff_ids') END",
