@@ -5,7 +5,7 @@
 usage: push-registry.py PREFIX     the port is written to PREFIX.port, every request to PREFIX.log
  cut/*      closes the connection after 100 kB of the first upload body; what arrived stays
  nomount/*  declines every mount, as do the others here    small/*  refuses bodies above 300 kB (413)
- busy/*     503 with Retry-After for the first POST      expire/*  tokens are good for six requests
+ busy/*     503 with Retry-After for the first POST      expire/*  tokens are good for twelve requests
  lost/*     forgets the upload once, after its first body     deny/*  the token has no push
 Tokens are for user "me", password "pw"; a mount needs a token that may pull from its source.
 """
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
             scopes = {s.replace('pull,push', 'pull') for s in scopes}
         scopes = {s.replace('pull,push', 'pull') if ':deny/' in s else s for s in scopes}
         name = 'token%d' % len(tokens)
-        tokens[name] = [scopes, 6 if any(':expire/' in s for s in scopes) else 1000]
+        tokens[name] = [scopes, 12 if any(':expire/' in s for s in scopes) else 1000]
         self.answer(200, json.dumps({'token': name}).encode())
 
     def allowed(self, repo, push):
