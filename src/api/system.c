@@ -78,14 +78,19 @@ static void disk_usage(struct api_request *r)
 static void auth_done(void *ud, const char *id, const struct err *e)
 {
 	struct api_request *r = ud;
-	AUTO_BUF struct buf out = BUF_INIT(1024);
+	AUTO_BUF struct buf out = BUF_INIT((size_t)512 << 10); /* a token of 64 KiB, escaped */
+	struct jw w = JW_INIT(&out);
 
 	r->state = NULL;
 	if (e) {
 		api_reply_error(r, e);
 	} else {
-		buf_adds(&out, "{\"IdentityToken\":\"\",\"Status\":\"Login Succeeded\"}\n");
+		jw_obj(&w);
+		jw_kv_str(&w, "IdentityToken", id);
+		jw_kv_str(&w, "Status", "Login Succeeded");
+		jw_obj_end(&w);
 		api_reply_json(r, 200, &out);
+		explicit_bzero(out.p, out.n);
 	}
 	api_drop(r);
 }

@@ -147,7 +147,10 @@ struct image_login {
 	const char *server; /* "host:port", URL, or NULL for Docker Hub */
 	const char *user, *secret, *identity_token;
 };
-/* POST /auth: try the credentials. `done` with an empty id, or ERR_UNAUTHORIZED. */
+/*
+ * POST /auth: try the credentials. `done` with the identity token that the token server gave for
+ * them in the place of the id ("": none, keep the password), or ERR_UNAUTHORIZED.
+ */
 int image_login(struct image_service *s, const struct image_login *o,
 		const struct image_job_events *ev, struct image_job **ret, struct err *e);
 

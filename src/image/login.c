@@ -37,7 +37,10 @@ static void login_done(void *ud, const struct http_response *resp, const struct 
 			registry_base(l->registry));
 	else if (e)
 		err = *e;
-	job_end(&l->job, "", e ? &err : NULL);
+	/* A copy: job_end() closes the session that holds it. */
+	AUTO_FREE char *token = xstrdup(e ? "" : registry_identity(l->registry));
+	job_end(&l->job, token, e ? &err : NULL);
+	explicit_bzero(token, strlen(token));
 }
 
 /* "https://index.docker.io/v1/", "host:port", "http://host/": the host part. */
@@ -69,7 +72,7 @@ int image_login(struct image_service *s, const struct image_login *o,
 	struct login *l = NEW(struct login);
 	job_init(&l->job, s, ev, login_drop);
 	l->registry = registry_open(&(struct registry_options){
-		.service = s, .ref = &ref, .auth = &auth, .actions = ""});
+		.service = s, .ref = &ref, .auth = &auth, .actions = "", .offline = true});
 	auth_credentials_wipe(&auth);
 	struct registry_request q = {.method = "GET", .path = "/", .done = login_done, .ud = l};
 	registry_start(l->registry, &q, &l->call);

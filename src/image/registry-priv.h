@@ -20,11 +20,14 @@ struct registry_options {
 	const struct auth_credentials *auth; /* copied */
 	const char *actions;		     /* "pull" or "pull,push"; "" asks for no scope */
 	const struct strs *sources;	     /* repositories blobs are mounted from; copied; NULL */
+	bool offline;  /* ask the token server for a refresh token: registry_identity() */
 	bool insecure; /* this session may use plain HTTP or skip the check of certificates */
 };
 struct registry *registry_open(const struct registry_options *o);
 /* Is the registry blocked, its configuration unreadable? Calls would fail with the same error. */
 int registry_usable(const struct registry *r, struct err *e);
+/* The identity token to keep instead of the password, "" for none; valid until the next call. */
+const char *registry_identity(const struct registry *r);
 /* Mirrors and the registry itself. A push has one. */
 size_t registry_sources(const struct registry *r);
 struct registry *registry_hold(struct registry *r); /* another owner */

@@ -20,7 +20,7 @@
 #define LITTLE_BYTES	   ((uint64_t)64 << 10)
 #define MIRROR_ATTEMPTS	   2
 #define RETRY_AFTER_MAX	   60
-#define AUTH_TRIES	   3
+#define AUTH_TRIES	   6
 #define ERROR_BODY_MAX	   ((size_t)64 << 10)
 #define HEADER_MAX	   ((size_t)66 << 10)
 #define DOCUMENT_TIMEOUT_S 120
@@ -28,6 +28,7 @@
 struct slot {
 	struct registry *reg;
 	struct session *session;
+	unsigned accepted; /* the last generation of its token that the registry took for a call */
 };
 
 struct registry {
@@ -135,6 +136,7 @@ struct registry *registry_open(const struct registry_options *o)
 			.auth = r->sources->v[i].origin ? &r->auth : NULL,
 			.actions = r->actions,
 			.mounts = &r->mounts,
+			.offline = o->offline && r->sources->v[i].origin,
 			.attempts = last ? o->service->settings.attempts : 1,
 			.changed = session_changed,
 			.ud = &r->slots[i]});
@@ -177,6 +179,11 @@ void registry_close(struct registry *r)
 		sources_free(r->sources);
 	r->sources = NULL;
 	service_after(r->service, 0, free, r);
+}
+
+const char *registry_identity(const struct registry *r)
+{
+	return r->sources ? session_identity(r->slots[r->sources->n - 1].session) : "";
 }
 
 const char *registry_base(const struct registry *r)
@@ -401,8 +408,11 @@ static bool call_unauthorized(struct registry_call *c, const struct http_respons
 	if (is_foreign(c) || c->auth_tries++ >= AUTH_TRIES)
 		return false;
 	bool fresh = session_state(s) == SESSION_READY && session_generation(s) == c->generation;
-	if (fresh && c->auth_tries > 1)
-		return false; /* a token made for this call, and refused */
+	bool was_good = c->reg->slots[c->at].accepted == c->generation;
+	/* A new token that is refused at once will not get better; one that other calls used up or
+	 * that expired may be replaced a few times. */
+	if (fresh && !was_good && c->auth_tries > 1)
+		return false;
 	buf_reset(&c->body);
 	if (fresh || session_state(s) == SESSION_BUSY) {
 		c->waiting = true;
@@ -442,6 +452,8 @@ static void call_done(void *ud, const struct http_response *resp, const struct e
 	c->flooded = false;
 	if (resp->status == 401 && call_unauthorized(c, resp))
 		return;
+	if (resp->status != 401 && !is_foreign(c))
+		c->reg->slots[c->at].accepted = c->generation;
 	if (resp->status == 416 && !c->no_range) {
 		c->no_range = true;
 		if (call_retry(c, resp))

@@ -18,6 +18,7 @@ struct session_options {
 	const struct auth_credentials *auth; /* borrowed, outlives the session; NULL: none */
 	const char *actions;		     /* borrowed; of the scope */
 	const struct strs *mounts;	     /* borrowed; more repositories to read from */
+	bool offline;			     /* ask for a refresh token, for session_identity() */
 	unsigned attempts;		     /* for a ping or token that fails for a moment */
 	void (*changed)(void *ud); /* ready or failed; may run while session_start() does */
 	void *ud;
@@ -33,6 +34,9 @@ bool session_renew(struct session *s, const char *challenge, unsigned generation
 unsigned session_generation(const struct session *s);
 const char *session_base(const struct session *s);  /* "https://host/v2/" */
 const char *session_token(const struct session *s); /* "Bearer ..."; "" for none */
+/* The refresh token: the given identity token, or what the token server gave instead; "" for none.
+ */
+const char *session_identity(const struct session *s);
 
 /* Milliseconds before the nth attempt (from 1): doubling, capped, with a random part. */
 unsigned session_backoff(unsigned attempt);

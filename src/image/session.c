@@ -116,8 +116,11 @@ static void take_token(struct session *s)
 		fail(s, &e);
 		return;
 	}
-	if (s->refresh && refresh && *refresh) {
-		explicit_bzero(s->refresh, strlen(s->refresh));
+	bool keepable = refresh && *refresh &&
+			strlen(refresh) < sizeof(((struct auth_credentials *)0)->identity_token);
+	if ((s->refresh || s->o.offline) && keepable) {
+		if (s->refresh)
+			explicit_bzero(s->refresh, strlen(s->refresh));
 		free(s->refresh);
 		s->refresh = xstrdup(refresh);
 	}
@@ -190,7 +193,10 @@ static void fetch_token(void *ud)
 	if (s->refresh) {
 		buf_adds(&form, "&grant_type=refresh_token&client_id=coracle&refresh_token=");
 		auth_url_encode(s->refresh, &form);
+		buf_adds(&form, s->o.offline ? "&access_type=offline" : "");
 	} else if (s->o.auth && s->o.auth->user[0]) {
+		if (s->o.offline)
+			buf_adds(&url, "&offline_token=true&client_id=coracle");
 		buf_adds(&url, "&account=");
 		auth_url_encode(s->o.auth->user, &url);
 		buf_adds(&header, "Authorization: ");
@@ -353,4 +359,9 @@ const char *session_base(const struct session *s)
 const char *session_token(const struct session *s)
 {
 	return buf_text(&s->token);
+}
+
+const char *session_identity(const struct session *s)
+{
+	return s->refresh ? s->refresh : "";
 }

@@ -5,9 +5,10 @@
 usage: push-registry.py PREFIX     the port is written to PREFIX.port, every request to PREFIX.log
  cut/*      closes the connection after 100 kB of the first upload body; what arrived stays
  nomount/*  declines every mount, as do the others here    small/*  refuses bodies above 300 kB (413)
- busy/*     503 with Retry-After for the first POST      expire/*  tokens are good for twelve requests
+ busy/*     503 with Retry-After for the first POST      expire/*  tokens are good for six requests
  lost/*     forgets the upload once, after its first body     deny/*  the token has no push
-Tokens are for user "me", password "pw"; a mount needs a token that may pull from its source.
+Tokens are for user "me", password "pw"; user "id" with the same password gets a refresh token when asked for
+offline access, which is good for tokens by POST. A mount needs a token that may pull from its source.
 """
 import base64
 import hashlib
@@ -19,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 NO_MOUNT = ('nomount', 'cut', 'lost', 'busy', 'small', 'expire')
-blobs, manifests, uploads, tokens, done = {}, {}, {}, {}, set()
+blobs, manifests, uploads, tokens, done, refreshes = {}, {}, {}, {}, set(), []
 
 
 def sha(data):
@@ -52,16 +53,24 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(status, json.dumps({'errors': [{'code': code, 'message': code.lower().replace('_', ' ')}]}).encode(), **headers)
 
     def token(self, query):
-        want = base64.b64encode(b'me:pw').decode()
-        if self.headers.get('Authorization') not in (None, 'Basic ' + want):
+        have, refresh = self.headers.get('Authorization'), None
+        users = ['Basic ' + base64.b64encode(user + b':pw').decode() for user in (b'me', b'id')]
+        if self.command == 'POST':
+            query = parse_qs(self.rfile.read(int(self.headers['Content-Length'])).decode())
+            have = query['refresh_token'][0]
+            users = refreshes
+        if have not in (None, *users):
             return self.error(401, 'UNAUTHORIZED')
+        if self.command == 'GET' and have == users[1] and query.get('offline_token') == ['true']:
+            refresh = 'refresh%d+/=' % len(tokens)
+            refreshes.append(refresh)
         scopes = set(query.get('scope', []))
-        if not self.headers.get('Authorization'):
+        if not have:
             scopes = {s.replace('pull,push', 'pull') for s in scopes}
         scopes = {s.replace('pull,push', 'pull') if ':deny/' in s else s for s in scopes}
         name = 'token%d' % len(tokens)
-        tokens[name] = [scopes, 12 if any(':expire/' in s for s in scopes) else 1000]
-        self.answer(200, json.dumps({'token': name}).encode())
+        tokens[name] = [scopes, 6 if any(':expire/' in s for s in scopes) else 1000]
+        self.answer(200, json.dumps({'token': name, **({'refresh_token': refresh} if refresh else {})}).encode())
 
     def allowed(self, repo, push):
         scopes, left = tokens.get((self.headers.get('Authorization') or '')[7:], [set(), 0])

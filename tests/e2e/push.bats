@@ -193,6 +193,64 @@ log_of() { grep -E "$1" "$HOME_DIR/faults.log"; }
 	contains "$output" "denied"
 }
 
+@test "login: a refresh token is kept instead of the password" {
+	local one=$FAULTS/$E2E_CLIENT/identity:1
+	run -0 bash -c "source '$E2E_DIR/lib.bash'; echo pw | c login -u id --password-stdin '$FAULTS'"
+	contains "$output" "Login Succeeded"
+	matches "$(jq -r ".auths[\"$FAULTS\"].identitytoken" "$DOCKER_CONFIG/config.json")" '^refresh[0-9]+\+/=$'
+	lacks "$(jq -r ".auths[\"$FAULTS\"].auth // \"\" | @base64d" "$DOCKER_CONFIG/config.json")" pw
+	: >"$HOME_DIR/faults.log"
+	c tag layered:pulled "$one"
+	run -0 c push "$one"
+	log_of '^POST /token '
+	run -1 log_of '^GET /token'
+	coracle rmi -f "$one"
+	run -0 c pull -q "$one"
+	run -1 grep -E 'refresh[0-9]' "$HOME_DIR/engine.log" "$HOME_DIR/faults.log"
+	# A token the server does not know (any more).
+	sed -i 's/refresh[0-9]*/refreshgone/' "$DOCKER_CONFIG/config.json"
+	run -1 c push "$one"
+	contains "$output" "unauthorized"
+	lacks "$output" refreshgone
+}
+
+@test "login, push, pull: secrets are in no argument list, log, trace or message" {
+	local secret=plantedsecret42 one=$CLOSED/$E2E_CLIENT/planted:1 watch
+	c tag layered:pulled "$one"
+	# Looks at every argument list of the machine until told to stop.
+	python3 - "$secret" "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/seen" 3>&- 4>&- <<-'END' &
+		import glob, os, sys
+		want, looks = sys.argv[1].encode(), 0
+		while not os.path.exists(sys.argv[2] + '/stop'):
+		    for path in glob.glob('/proc/[0-9]*/cmdline'):
+		        try:
+		            text = open(path, 'rb').read()
+		        except OSError:
+		            continue
+		        if want in text and str(os.getpid()) != path.split('/')[2]:
+		            print(path, text)
+		    looks += 1
+		    open(sys.argv[2] + '/looks', 'w').write(str(looks))
+	END
+	watch=$!
+	wait_for 10 test -s "$BATS_TEST_TMPDIR/looks"
+	export CORACLE_TRACE=1
+	run -1 c login -u me --password-stdin "$CLOSED" <<<"$secret"
+	lacks "$output" "$secret"
+	mkdir -p "$DOCKER_CONFIG"
+	printf '{"auths":{"%s":{"auth":"%s"}}}' "$CLOSED" "$(printf 'me:%s' "$secret" | base64 -w0)" >"$DOCKER_CONFIG/config.json"
+	run -1 c push "$one"
+	lacks "$output" "$secret"
+	run -1 c pull "$one"
+	lacks "$output" "$secret"
+	unset CORACLE_TRACE
+	touch "$BATS_TEST_TMPDIR/stop"
+	wait "$watch"
+	[ "$(cat "$BATS_TEST_TMPDIR/looks")" -ge 2 ]
+	[ ! -s "$BATS_TEST_TMPDIR/seen" ]
+	run -1 grep -E "$secret|$(printf 'me:%s' "$secret" | base64 -w0)" "$HOME_DIR/engine.log"
+}
+
 @test "push: cuts, lost uploads, refusals and expired tokens are survived" {
 	login_faults
 	local kind
