@@ -7,10 +7,12 @@ the right bytes or is as it was.
 """
 import base64
 import email.utils
+import gzip
 import hashlib
 import json
 import os
 import re
+import subprocess
 import threading
 import time
 
@@ -569,6 +571,30 @@ def tokens_are_renewed_in_the_middle():
         401, b'', {'WWW-Authenticate': 'Bearer realm="http://%s/token"' % h.headers['Host']}) or True)
     assert 'unauthorized' in pull(home, server, 1) and len(server.log) < 8, server.log
     home.clean()
+    home.end()
+
+
+@test
+def zstd_chunked():
+    """Frames of their own, a skippable frame with the table of contents at the end and one in between."""
+    image = Image(1)
+    tar = gzip.decompress(image.layers[0])
+
+    def frame(data):
+        return subprocess.run(['zstd', '-q', '-c'], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+    def skippable(data):
+        return (0x184D2A50).to_bytes(4, 'little') + len(data).to_bytes(4, 'little') + data
+    toc = skippable(frame(b'{"version":1,"entries":[]}'))
+    body = frame(tar[:1000]) + frame(tar[1000:50000]) + skippable(b'split') + frame(tar[50000:])
+    image.layers = [body + toc + skippable(b'\0' * 56 + b'GNUlInUx')]
+    layer = dict(image.desc(image.layers[0], 'layer.v1.tar+zstd'), annotations={
+        'io.github.containers.zstd-chunked.manifest-checksum': digest_of(toc[8:]),
+        'io.github.containers.zstd-chunked.manifest-position': '%d:%d:26:1' % (len(body) + 8, len(toc) - 8)})
+    image.seal(layers=[layer])
+    home, server = Home(), Server(image)
+    pull(home, server)
+    home.has(image)
     home.end()
 
 
