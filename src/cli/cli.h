@@ -58,6 +58,7 @@ void help_manage(const char *manage, int fd);
 void help_top(int fd);
 bool help_is_manage(const char *name);
 const char *help_manage_name(size_t i); /* NULL at the end */
+const char *help_manage_brief(size_t i);
 
 /* ---- client ---- */
 struct conn {

@@ -25,6 +25,11 @@ const char *help_manage_name(size_t i)
 	return i < ARRAY_SIZE(manages) ? manages[i].name : NULL;
 }
 
+const char *help_manage_brief(size_t i)
+{
+	return i < ARRAY_SIZE(manages) ? manages[i].brief : NULL;
+}
+
 bool help_is_manage(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(manages); i++)

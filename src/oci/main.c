@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options and dispatch: one table of commands, one of options. */
+/* Commands and dispatch; options.c has the options. */
 #include "oci/oci.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "oci/oci-priv.h"
 #include "sys/seal.h"
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,16 +17,9 @@
 
 #include "base/banned.h"
 
-struct oci_options oci_opt = {.root = "/run/coracle-runtime", .format = "table"};
 struct arena *oci_arena;
 
-static const struct {
-	const char *name;
-	int (*run)(char **args, int n, struct err *e);
-	int min, max; /* arguments; max -1: any */
-	bool inside;  /* a copy of this process enters the container */
-	const char *args, *what;
-} commands[] = {
+const struct oci_command oci_commands[] = {
 	{"create", oci_create, 1, 1, true, "ID", "create a container"},
 	{"start", oci_start, 1, 1, false, "ID", "start a created container"},
 	{"run", oci_run, 1, 1, true, "ID", "create, start and wait"},
@@ -42,195 +34,21 @@ static const struct {
 	{"update", oci_update, 1, 1, false, "ID", "change limits"},
 	{"features", oci_features, 0, 0, false, "", "show what this runtime can do"},
 	{"spec", oci_spec, 0, 0, false, "", "write a config.json to start from"},
+	{.name = NULL},
 };
 
 static void usage(FILE *f)
 {
-	fputs("Usage: coracle-runtime [--root DIR] [--log FILE] [--log-format text|json] COMMAND "
-	      "[OPTIONS] [ARGS]\n\nCommands:\n",
-	      f);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(f, "  %-9s %-20s %s\n", commands[i].name, commands[i].args,
-			commands[i].what);
-}
+	AUTO_BUF struct buf b = BUF_INIT(1U << 16);
 
-/* The index of the command, or an exit code below zero: ~code. */
-static int global_options(int argc, char **argv)
-{
-	enum { ROOT = 256, LOG, FORMAT, DEBUG, IGNORED };
-	static const struct option opts[] = {
-		{"root", 1, 0, ROOT},
-		{"log", 1, 0, LOG},
-		{"log-format", 1, 0, FORMAT},
-		{"debug", 0, 0, DEBUG},
-		{"version", 0, 0, 'v'},
-		{"help", 0, 0, 'h'},
-		{"systemd-cgroup", 0, 0, IGNORED}, /* cgroups are made directly */
-		{"rootless", 1, 0, IGNORED},
-		{"log-level", 1, 0, IGNORED},
-		{"cgroup-manager", 1, 0, IGNORED},
-		{0},
-	};
-	const char *log = NULL, *format = NULL;
-	enum log_level level = LOG_LEVEL_WARN;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "+vh", opts, NULL)) != -1) {
-		if (c == ROOT)
-			oci_opt.root = optarg;
-		else if (c == LOG)
-			log = optarg;
-		else if (c == FORMAT)
-			format = optarg;
-		else if (c == DEBUG)
-			level = LOG_LEVEL_DEBUG;
-		else if (c == 'v')
-			return printf("coracle-runtime version %s\nspec: %s\n", CORACLE_VERSION,
-				      OCI_VERSION),
-			       ~0;
-		else if (c == 'h')
-			return usage(stdout), ~0;
-		else if (c == '?')
-			return ~1;
-	}
-	int fd = log && *log ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : 2;
-	log_setup(level, format && strcmp(format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT,
-		  fd < 0 ? 2 : fd);
-	return optind;
-}
-
-static int number(const char *text, int *ret, struct err *e)
-{
-	uint64_t n;
-
-	if (num_parse_u64(text, 0, 1024, &n) < 0)
-		return err_set(e, ERR_INVALID, "invalid --preserve-fds %s", text);
-	*ret = (int)n;
-	return 0;
-}
-
-/* "-p" is the process of an exec and the terminal's "-c" a capability, as with runc. */
-static int command_options(int argc, char **argv, struct err *e)
-{
-	enum { PID = 256, CONSOLE, FDS, KEEP, NNP, APPARMOR, LABEL, ROOTLESS, IGNORED };
-	static const struct option opts[] = {
-		{"bundle", 1, 0, 'b'},
-		{"pid-file", 1, 0, PID},
-		{"console-socket", 1, 0, CONSOLE},
-		{"detach", 0, 0, 'd'},
-		{"force", 0, 0, 'f'},
-		{"all", 0, 0, 'a'},
-		{"process", 1, 0, 'p'},
-		{"resources", 1, 0, 'r'},
-		{"tty", 0, 0, 't'},
-		{"env", 1, 0, 'e'},
-		{"cwd", 1, 0, 'w'},
-		{"user", 1, 0, 'u'},
-		{"additional-gids", 1, 0, 'g'},
-		{"cap", 1, 0, 'c'},
-		{"format", 1, 0, 'F'},
-		{"quiet", 0, 0, 'q'},
-		{"preserve-fds", 1, 0, FDS},
-		{"keep", 0, 0, KEEP},
-		{"no-new-privs", 0, 0, NNP},
-		{"apparmor", 1, 0, APPARMOR},
-		{"process-label", 1, 0, LABEL},
-		{"rootless", 0, 0, ROOTLESS},
-		{"no-pivot", 0, 0, IGNORED},
-		{"no-new-keyring", 0, 0, IGNORED},
-		{"ignore-paused", 0, 0, IGNORED},
-		{"help", 0, 0, 'h'},
-		{0},
-	};
-	bool listing = strcmp(argv[0], "list") == 0 || strcmp(argv[0], "ps") == 0;
-	struct oci_options *o = &oci_opt;
-	int c;
-
-	optind = 0;
-	while ((c = getopt_long(argc, argv, listing ? "+f:qh" : "+b:p:dfar:te:w:u:g:c:h", opts,
-				NULL)) != -1) {
-		switch (c) {
-		case 'b':
-			o->bundle = optarg;
-			break;
-		case PID:
-			o->pid_file = optarg;
-			break;
-		case CONSOLE:
-			o->console_socket = optarg;
-			break;
-		case 'd':
-			o->detach = true;
-			break;
-		case 'f':
-			if (listing)
-				o->format = optarg;
-			o->force = true;
-			break;
-		case 'a':
-			o->all = true;
-			break;
-		case 'p':
-			o->process = optarg;
-			break;
-		case 'r':
-			o->resources = optarg;
-			break;
-		case 't':
-			o->tty = true;
-			break;
-		case 'e':
-			strs_push(&o->env, oci_arena, optarg);
-			break;
-		case 'w':
-			o->cwd = optarg;
-			break;
-		case 'u':
-			o->user = optarg;
-			break;
-		case 'g':
-			strs_push(&o->groups, oci_arena, optarg);
-			break;
-		case 'c':
-			strs_push(&o->caps, oci_arena, optarg);
-			break;
-		case 'F':
-			o->format = optarg;
-			break;
-		case 'q':
-			o->quiet = true;
-			break;
-		case FDS:
-			if (number(optarg, &o->preserve_fds, e) < 0)
-				return -1;
-			break;
-		case KEEP:
-			o->keep = true;
-			break;
-		case NNP:
-			o->no_new_privs = true;
-			break;
-		case APPARMOR:
-			o->apparmor = optarg;
-			break;
-		case LABEL:
-			o->label = optarg;
-			break;
-		case ROOTLESS:
-			o->rootless = true;
-			break;
-		case IGNORED:
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			return err_set(e, ERR_INVALID, "%s: wrong options", argv[0]);
-		}
-	}
-	if (strcmp(o->format, "table") != 0 && strcmp(o->format, "json") != 0)
-		return err_set(e, ERR_INVALID, "invalid format %s: table or json", o->format);
-	return optind;
+	buf_adds(&b, "Usage: coracle-runtime [GLOBAL OPTIONS] COMMAND [OPTIONS] [ARGS]\n\n"
+		     "Commands:\n");
+	for (const struct oci_command *c = oci_commands; c->name; c++)
+		buf_addf(&b, "  %-9s %-20s %s\n", c->name, c->args, c->what);
+	opts_help(&b, oci_global_options, "Global options");
+	opts_help(&b, oci_command_options, "Options of commands");
+	opts_help(&b, oci_list_options, "Options of list and ps");
+	fputs(buf_text(&b), f);
 }
 
 /* Before anything of ours is inside a container: go on as a sealed program. */
@@ -245,23 +63,36 @@ static void seal_self(char **argv)
 		 strerror(fd < 0 ? -fd : errno));
 }
 
+static const struct oci_command *find_command(const char *name)
+{
+	for (const struct oci_command *c = oci_commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
 static int run_command(int argc, char **argv, char **whole, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (strcmp(commands[i].name, argv[0]) != 0)
-			continue;
-		int k = command_options(argc, argv, e);
-		if (k < 0)
-			return -1;
-		int n = argc - k;
-		if (commands[i].inside)
-			seal_self(whole);
-		if (n < commands[i].min || (commands[i].max >= 0 && n > commands[i].max))
-			return err_set(e, ERR_INVALID, "usage: coracle-runtime %s [OPTIONS] %s",
-				       commands[i].name, commands[i].args);
-		return commands[i].run(argv + k, n, e);
+	const struct oci_command *c = find_command(argv[0]);
+	static struct opts o; /* its arguments are used to the end of the process */
+
+	if (!c)
+		return err_set(e, ERR_INVALID, "unknown command %s", argv[0]);
+	if (opts_parse(&o, oci_is_listing(c->name) ? oci_list_options : oci_command_options,
+		       argc - 1, argv + 1, false, e) < 0)
+		return err_wrap(e, "%s", c->name);
+	if (o.help) {
+		usage(stdout);
+		return 0;
 	}
-	return err_set(e, ERR_INVALID, "unknown command %s", argv[0]);
+	if (oci_set_command(&o, c->name, e) < 0)
+		return -1;
+	if (c->inside)
+		seal_self(whole);
+	if (o.argc < c->min || (c->max >= 0 && o.argc > c->max))
+		return err_set(e, ERR_INVALID, "usage: coracle-runtime %s [OPTIONS] %s", c->name,
+			       c->args);
+	return c->run(o.argv, o.argc, e);
 }
 
 /* As runc: a program that cannot be run in `run` and `exec` is told by the exit code. */
@@ -280,22 +111,31 @@ static int failure_code(const char *command, const struct err *e)
 int oci_main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
+	static struct opts o; /* likewise */
 
 	prctl(PR_SET_NAME, "coracle-runtime", 0, 0, 0);
 	trace_setup("coracle-runtime");
-	int i = global_options(argc, argv);
-	if (i < 0) {
-		fflush(stdout);
-		return ~i;
+	if (opts_parse(&o, oci_global_options, argc - 1, argv + 1, false, &e) < 0) {
+		log_error("%s", e.text);
+		return 1;
 	}
-	if (i >= argc) {
+	if (o.help) {
+		usage(stdout);
+		return 0;
+	}
+	if (opts_bool(&o, "version")) {
+		printf("coracle-runtime version %s\nspec: %s\n", CORACLE_VERSION, OCI_VERSION);
+		return 0;
+	}
+	oci_set_global(&o);
+	if (o.argc == 0) {
 		usage(stderr);
 		return 1;
 	}
 	oci_arena = arena_new();
-	if (run_command(argc - i, argv + i, argv, &e) < 0) {
+	if (run_command(o.argc, o.argv, argv, &e) < 0) {
 		log_error("%s", e.text);
-		return failure_code(argv[i], &e);
+		return failure_code(o.argv[0], &e);
 	}
 	return 0;
 }

@@ -26,6 +26,10 @@ struct oci_options {
 	struct strs env, caps, groups;
 };
 extern struct oci_options oci_opt;
+struct opts;
+bool oci_is_listing(const char *command);
+void oci_set_global(const struct opts *o); /* opens the log, too */
+int oci_set_command(const struct opts *o, const char *command, struct err *e);
 extern struct arena *oci_arena; /* everything decoded; lives as long as the process */
 
 /* state.json */
