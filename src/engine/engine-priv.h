@@ -200,6 +200,16 @@ struct warnings {
 };
 void warnings_add(struct warnings *w, const char *text);
 int validate_config(const struct container_config *c, struct err *e);
+/* ---- log-config.c ---- */
+extern const char *const log_driver_names[]; /* sorted, ends with NULL */
+/* ERR_INVALID with Docker's words; ERR_UNSUPPORTED for drivers of Docker that are not built. */
+int log_config_check(const struct log_config *l, struct err *e);
+/* What `logs` reads, inside the container's folder; heap, NULL: nothing. *json: its format. */
+char *log_config_file(const struct container *c, bool *json);
+/* The shim's part of it: tag and attributes are evaluated now. Strings in the arena. */
+int log_config_shim(const struct container *c, struct shim_log_config *s, struct arena *a,
+		    struct err *e);
+
 int validate_host_config(const struct host_config *h, const struct container_config *c,
 			 struct warnings *w, struct err *e);
 int validate_resources(const struct host_config *h, struct warnings *w, struct err *e);

@@ -119,7 +119,8 @@ int engine_container_inspect(struct engine *g, struct container *c, bool size, s
 {
 	struct jw w = JW_INIT(out);
 	AUTO_FREE char *name = xasprintf("/%s", c->name);
-	AUTO_FREE char *log = xasprintf("%s-json.log", c->id);
+	bool json_log;
+	AUTO_FREE char *log = log_config_file(c, &json_log);
 	char when[CLOCK_TEXT_MAX];
 
 	jw_obj(&w);
@@ -134,7 +135,7 @@ int engine_container_inspect(struct engine *g, struct container *c, bool size, s
 	write_path(&w, "ResolvConfPath", c, "resolv.conf");
 	write_path(&w, "HostnamePath", c, "hostname");
 	write_path(&w, "HostsPath", c, "hosts");
-	if (strcmp(c->host.log_config.type, "none") == 0)
+	if (!json_log)
 		jw_kv_str(&w, "LogPath", "");
 	else
 		write_path(&w, "LogPath", c, log);

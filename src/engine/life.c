@@ -543,6 +543,9 @@ void container_on_message(struct container *c, const struct shim_message *m)
 		c->st.oom_killed = true;
 		container_event(c, "oom", NULL);
 		break;
+	case SHIM_EV_NOTICE:
+		log_warn("container %s: %s", c->name, m->reason ? m->reason : "");
+		break;
 	default:
 		break;
 	}

@@ -3,13 +3,15 @@
  * following. */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
-#include "logs/json-file.h"
+#include "logs/logs.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/banned.h"
 
-#define LOGS_CHUNK (64u << 10)
+#define DETAILS_MAX 64
+#define LOGS_CHUNK  (64u << 10)
 
 struct engine_logs {
 	struct list link;
@@ -68,7 +70,8 @@ int engine_logs_open(struct engine *g, struct container *c, const struct engine_
 			      .until_ns = o->until_ns,
 			      .tail = o->tail,
 			      .follow = follow};
-	AUTO_FREE char *name = xasprintf("%s-json.log", c->id);
+	bool json;
+	AUTO_FREE char *name = log_config_file(c, &json);
 	AUTO_FREE char *path = container_data_path(c, name);
 	struct engine_logs *l;
 	struct log_reader *r;
@@ -78,7 +81,8 @@ int engine_logs_open(struct engine *g, struct container *c, const struct engine_
 	if (!o->out && !o->err)
 		return err_set(e, ERR_INVALID,
 			       "Bad parameters: you must choose at least one stream");
-	if (strcmp(c->host.log_config.type, "none") == 0)
+	q.format = json ? LOG_JSON : LOG_LOCAL;
+	if (!name)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "configured logging driver does not support reading");
 	rc = log_reader_open(path, &q, &r);
@@ -105,11 +109,57 @@ int engine_logs_open(struct engine *g, struct container *c, const struct engine_
 	return 0;
 }
 
-static void add_details(const struct engine_logs *l, struct buf *out)
+/* url.QueryEscape */
+static void add_escaped(struct buf *out, const char *s)
 {
-	/* Attributes need log options (labels, env) that are refused so far: the list is empty. */
-	if (l->o.details)
-		buf_addc(out, ' ');
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (isalnum(c) || strchr("-_.~", c))
+			buf_addc(out, (char)c);
+		else if (c == ' ')
+			buf_addc(out, '+');
+		else
+			buf_addf(out, "%%%02X", c);
+	}
+}
+
+struct details {
+	struct strmap_entry v[DETAILS_MAX];
+	size_t n;
+};
+
+static void detail_add(const char *key, struct json *value, void *ud)
+{
+	struct details *d = ud;
+	const char *text = json_str(value);
+	size_t i = d->n;
+
+	if (d->n == DETAILS_MAX || !text)
+		return;
+	for (; i > 0 && strcmp(d->v[i - 1].k, key) > 0; i--)
+		d->v[i] = d->v[i - 1];
+	d->v[i] = (struct strmap_entry){key, text};
+	d->n++;
+}
+
+/* The entry's attributes as Docker shows them: sorted, "a=1,b=2". */
+static void add_details(const struct log_entry *en, struct buf *out)
+{
+	AUTO(json) struct json *j = NULL;
+	struct details d = {.n = 0};
+	struct err e = ERR_INIT;
+
+	if (en->attrs.n && json_parse(en->attrs.p, en->attrs.n, &j, &e) == 0)
+		json_each(j, detail_add, &d);
+	for (size_t i = 0; i < d.n; i++) {
+		if (i)
+			buf_addc(out, ',');
+		add_escaped(out, d.v[i].k);
+		buf_addc(out, '=');
+		add_escaped(out, d.v[i].v);
+	}
+	buf_addc(out, ' ');
 }
 
 static void add_entry(const struct engine_logs *l, const struct log_entry *en, struct buf *out)
@@ -124,7 +174,8 @@ static void add_entry(const struct engine_logs *l, const struct log_entry *en, s
 		buf_adds(out, when);
 		buf_addc(out, ' ');
 	}
-	add_details(l, out);
+	if (l->o.details)
+		add_details(en, out);
 	buf_add(out, en->text.p, en->text.n);
 	if (l->o.mux && !out->overflow) {
 		unsigned char head[MUX_HEADER];

@@ -197,18 +197,6 @@ int container_spec_input(struct container *c, struct ocispec_in *ret, struct are
 	return 0;
 }
 
-static int64_t log_option(const struct container *c, const char *key, int64_t otherwise)
-{
-	const char *v = strmap_get(&c->host.log_config.config, key);
-	int64_t n = otherwise;
-
-	if (v && strcmp(key, "max-size") == 0 && num_parse_bytes(v, &n) < 0)
-		return otherwise;
-	if (v && strcmp(key, "max-file") == 0 && num_parse_i64(v, 1, 1000, &n) < 0)
-		return otherwise;
-	return n;
-}
-
 static int write_shim_json(struct container *c, int dir, const struct store_snapshot *sn,
 			   struct arena *a, struct err *e)
 {
@@ -220,17 +208,12 @@ static int write_shim_json(struct container *c, int dir, const struct store_snap
 				.open_stdin = c->meta.config.open_stdin,
 				.stdin_once = c->meta.config.stdin_once,
 				.trace = c->g->trace};
-	AUTO_FREE char *log_path = xasprintf("%s/%s/%s-json.log", store_containers_dir(c->g->store),
-					     c->id, c->id);
 	AUTO_FREE char *profile = container_run_path(c, "seccomp.json");
 
 	if (security_parse(&c->host.security_opt, c->host.privileged, &sec, a, e) < 0)
 		return -1;
-	s.log.driver = c->host.log_config.type;
-	if (strcmp(s.log.driver, "none") != 0)
-		s.log.path = log_path;
-	s.log.max_size = log_option(c, "max-size", -1);
-	s.log.max_file = log_option(c, "max-file", 1);
+	if (log_config_shim(c, &s.log, a, e) < 0)
+		return -1;
 	s.rootfs.layers_dir = sn->layers_dir;
 	s.rootfs.lower = (struct strs){.v = sn->lower, .n = sn->nlower, .set = true};
 	s.rootfs.upper = sn->upper;

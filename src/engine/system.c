@@ -83,7 +83,7 @@ static void write_driver(const struct engine *g, struct jw *w)
 	list_key(w, "Network", (const char *const[]){"host", "null", NULL});
 	jw_key(w, "Authorization");
 	jw_null(w);
-	list_key(w, "Log", (const char *const[]){"json-file", "none", NULL});
+	list_key(w, "Log", log_driver_names);
 	jw_obj_end(w);
 }
 

@@ -309,47 +309,6 @@ int validate_restart_policy(const struct restart_policy *p, bool auto_remove, st
 	return 0;
 }
 
-static int validate_logging(const struct log_config *l, struct err *e)
-{
-	static const char *const dockers[] = {"local",	 "syslog", "journald", "gelf",	  "fluentd",
-					      "awslogs", "splunk", "etwlogs",  "gcplogs", NULL};
-	const char *type = is_set(l->type) ? l->type : "json-file";
-	int64_t n;
-
-	if (is_one_of(type, dockers))
-		return err_set(e, ERR_UNSUPPORTED,
-			       "the logging driver '%s' is not built in coracle yet", type);
-	if (strcmp(type, "none") == 0)
-		return 0;
-	if (strcmp(type, "json-file") != 0)
-		return err_set(e, ERR_INVALID, "logger: no log driver named '%s' is registered",
-			       type);
-	for (size_t i = 0; i < l->config.n; i++) {
-		static const char *const later[] = {"labels",	 "labels-regex",    "env",
-						    "env-regex", "compress",	    "tag",
-						    "mode",	 "max-buffer-size", NULL};
-		const char *k = l->config.v[i].k, *v = l->config.v[i].v;
-
-		if (strcmp(k, "max-size") == 0) {
-			if (strcmp(v, "-1") != 0 && (num_parse_bytes(v, &n) < 0 || n <= 0))
-				return err_set(e, ERR_INVALID, "invalid value for max-size: '%s'",
-					       v);
-		} else if (strcmp(k, "max-file") == 0) {
-			if (num_parse_i64(v, 1, 1000, &n) < 0)
-				return err_set(e, ERR_INVALID, "max-file cannot be less than 1");
-		} else if (strcmp(k, "mode") == 0 && strcmp(v, "blocking") == 0) {
-			continue;
-		} else if (is_one_of(k, later)) {
-			return err_set(e, ERR_UNSUPPORTED,
-				       "the log option '%s' is not built in coracle yet", k);
-		} else {
-			return err_set(e, ERR_INVALID,
-				       "unknown log opt '%s' for json-file log driver", k);
-		}
-	}
-	return 0;
-}
-
 static int validate_modes(const struct host_config *h, const struct container_config *c,
 			  struct err *e)
 {
@@ -489,7 +448,7 @@ int validate_host_config(const struct host_config *h, const struct container_con
 	if (validate_modes(h, c, e) < 0 || validate_not_built(h, e) < 0 ||
 	    validate_resources(h, w, e) < 0 ||
 	    validate_restart_policy(&h->restart_policy, h->auto_remove, e) < 0 ||
-	    validate_logging(&h->log_config, e) < 0 || validate_lists(h, e) < 0)
+	    log_config_check(&h->log_config, e) < 0 || validate_lists(h, e) < 0)
 		return -1;
 	if (h->shm_size < 0)
 		return err_set(e, ERR_INVALID, "SHM size can not be less than 0");

@@ -104,16 +104,44 @@ static int config_load(struct shim *s, struct oci_config *ret, struct arena *a, 
 	return json_decode_text(buf_text(&text), text.n, &oci_config_schema, ret, a, e);
 }
 
+static void log_notice(void *ud, const char *text)
+{
+	struct shim_message m = {.event = shim_event_name(SHIM_EV_NOTICE), .reason = text};
+
+	control_send(ud, &m);
+}
+
 static int log_open(struct shim *s, const struct shim_config *cfg, struct err *e)
 {
-	int rc;
+	const struct shim_log_config *c = &cfg->log;
+	int format = log_syslog_format(c->format);
+	struct log_options o = {.path = c->path,
+				.format = LOG_LOCAL,
+				.max_size = c->max_size,
+				.max_file = c->max_file,
+				.compressor = c->compressor,
+				.attrs = c->attrs,
+				.address = c->address,
+				.tag = c->tag,
+				.syslog = format < 0 ? LOG_SYSLOG_UNIX : (enum log_syslog)format,
+				.facility = (int)c->facility,
+				.fields = &c->fields,
+				.non_blocking = c->non_blocking,
+				.buffer = c->buffer,
+				.notice = log_notice,
+				.ud = s};
 
-	if (s->log || !cfg->log.driver || strcmp(cfg->log.driver, "json-file") != 0)
+	if (s->log || !c->driver || strcmp(c->driver, "none") == 0)
 		return 0;
-	if (!cfg->log.path)
+	if (strcmp(c->driver, "syslog") == 0)
+		o.socket = LOG_SYSLOG;
+	else if (strcmp(c->driver, "journald") == 0)
+		o.socket = LOG_JOURNAL;
+	else if (!o.path)
 		return err_set(e, ERR_INVALID, "log driver without a path");
-	rc = log_writer_open(cfg->log.path, cfg->log.max_size, cfg->log.max_file, &s->log);
-	return rc < 0 ? err_sys(e, rc, "open log %s", cfg->log.path) : 0;
+	if (strcmp(c->driver, "json-file") == 0)
+		o.format = LOG_JSON;
+	return log_writer_open(&o, &s->log, e);
 }
 
 /* Create and start; everything parsed is gone again when this returns. */

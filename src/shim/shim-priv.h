@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "logs/json-file.h"
+#include "logs/logs.h"
 #include "runtime/runtime.h"
 #include "wire/shim-proto.h"
 
@@ -28,6 +28,7 @@ struct source {
 	int slot;
 	char *data;
 	size_t n, cap;
+	size_t logged;	/* bytes of the chunk that the log has */
 	bool eof, hung; /* hung: terminal without a program, asked again later */
 };
 
@@ -77,6 +78,7 @@ struct shim {
 	size_t outbox_n;
 
 	struct log_writer *log;
+	int log_slot[LOG_WRITER_POLLS];
 	struct io main;
 	struct list execs;
 	struct runtime_container container;

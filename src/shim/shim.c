@@ -69,6 +69,7 @@ static int shim_open(struct shim *s, const char *dir, int control_fd, struct err
 		.container = RUNTIME_CONTAINER_INIT,
 		.oom_fd = FD_NONE,
 		.oom_slot = -1,
+		.log_slot = {-1, -1},
 	};
 	list_init(&s->outbox);
 	list_init(&s->execs);
@@ -127,6 +128,25 @@ static void oom_serve(struct shim *s)
 	control_send(s, &m);
 }
 
+static void log_poll(struct shim *s)
+{
+	struct pollfd p[LOG_WRITER_POLLS];
+	size_t n = s->log ? log_writer_poll(s->log, p) : 0;
+
+	for (size_t i = 0; i < LOG_WRITER_POLLS; i++)
+		s->log_slot[i] = i < n ? shim_poll_add(s, p[i].fd, p[i].events) : -1;
+}
+
+static void log_serve(struct shim *s)
+{
+	bool due = s->log && log_writer_timeout_ms(s->log, clock_mono_ns()) == 0;
+
+	for (size_t i = 0; i < LOG_WRITER_POLLS; i++)
+		due |= shim_poll_revents(s, s->log_slot[i]) != 0;
+	if (due && s->log)
+		log_writer_serve(s->log);
+}
+
 static void poll_build(struct shim *s)
 {
 	s->npolls = 0;
@@ -136,6 +156,7 @@ static void poll_build(struct shim *s)
 						POLLIN | (list_empty(&s->outbox) ? 0 : POLLOUT));
 	s->listen_slot = shim_poll_add(s, s->listen_fd, POLLIN);
 	s->oom_slot = s->oom_fd >= 0 ? shim_poll_add(s, s->oom_fd, POLLIN | POLLPRI) : -1;
+	log_poll(s);
 	io_poll(&s->main);
 	LIST_FOR_EACH (it, &s->execs)
 		io_poll(LIST_ENTRY(it, struct io, node));
@@ -146,6 +167,9 @@ static int timeout_ms(struct shim *s)
 	int64_t now = clock_mono_ns();
 	int best = s->busy ? IDLE_MS : -1, t = io_timeout_ms(&s->main, now);
 
+	if (t >= 0 && (best < 0 || t < best))
+		best = t;
+	t = s->log ? log_writer_timeout_ms(s->log, now) : -1;
 	if (t >= 0 && (best < 0 || t < best))
 		best = t;
 	LIST_FOR_EACH (it, &s->execs) {
@@ -204,6 +228,7 @@ static void trim(struct shim *s)
 
 static void serve(struct shim *s)
 {
+	log_serve(s);
 	/* Execs end with the container: report them first. */
 	LIST_FOR_EACH (it, &s->execs)
 		io_serve(LIST_ENTRY(it, struct io, node));

@@ -28,7 +28,7 @@ static void source_free_chunk(struct source *src)
 	if (src->data)
 		munmap(src->data, src->cap);
 	src->data = NULL;
-	src->n = src->cap = 0;
+	src->n = src->logged = src->cap = 0;
 }
 
 void io_done(struct io *io)
@@ -96,9 +96,28 @@ static bool source_grow(struct source *src)
 	return true;
 }
 
+/* True when the log has the whole chunk. Only a socket that may stop the program takes less. */
+static bool source_log(struct io *io, int i)
+{
+	struct source *src = &io->src[i];
+
+	if (!io->shim->log || io->id)
+		src->logged = src->n;
+	else if (src->logged < src->n)
+		src->logged += log_writer_add(io->shim->log, (enum log_stream)i,
+					      src->data + src->logged, src->n - src->logged);
+	return src->logged == src->n;
+}
+
 static void source_end(struct io *io, int i)
 {
 	struct source *src = &io->src[i];
+
+	if (io->shim->log && !io->id) {
+		if (src->logged < src->n)
+			log_writer_hurry(io->shim->log);
+		source_log(io, i);
+	}
 
 	src->eof = true;
 	src->hung = false;
@@ -131,9 +150,8 @@ static bool source_read(struct io *io, int i)
 	src->hung = false;
 	if (n >= 65536 && !io->tty && src->n == 0)
 		(void)fcntl(src->fd, F_SETPIPE_SZ, PIPE_BIG);
-	if (io->shim->log && !io->id)
-		log_writer_add(io->shim->log, (enum log_stream)i, src->data + src->n, (size_t)n);
 	src->n += (size_t)n;
+	source_log(io, i);
 	return true;
 }
 
@@ -150,9 +168,9 @@ static void source_deliver(struct io *io)
 			busy[i] |= !c->reason && c->want_out[i] && c->pos[i] < io->src[i].n;
 	}
 	for (int i = 0; i < 2; i++) {
-		if (busy[i] || io->src[i].n == 0)
+		if (busy[i] || io->src[i].n == 0 || !source_log(io, i))
 			continue;
-		io->src[i].n = 0;
+		io->src[i].n = io->src[i].logged = 0;
 		LIST_FOR_EACH (it, &io->clients)
 			LIST_ENTRY(it, struct client, node)->pos[i] = 0;
 	}

@@ -31,6 +31,7 @@ static const char *const event_names[] = {
 	[SHIM_EV_OOM] = "oom",
 	[SHIM_EV_PAUSED] = "paused",
 	[SHIM_EV_RESUMED] = "resumed",
+	[SHIM_EV_NOTICE] = "notice",
 };
 _Static_assert(ARRAY_SIZE(event_names) == SHIM_EV_COUNT, "a name for every event");
 
@@ -119,6 +120,15 @@ static const struct json_field log_fields[] = {
 	JSON_FIELD(JT_STR, struct shim_log_config, path, "path", JSON_OMITEMPTY),
 	JSON_FIELD(JT_I64, struct shim_log_config, max_size, "maxSize", JSON_OMITEMPTY),
 	JSON_FIELD(JT_I64, struct shim_log_config, max_file, "maxFile", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, compressor, "compressor", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, attrs, "attrs", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, address, "address", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, tag, "tag", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, format, "format", JSON_OMITEMPTY),
+	JSON_FIELD(JT_I64, struct shim_log_config, facility, "facility", JSON_OMITEMPTY),
+	JSON_FIELD(JT_MAP, struct shim_log_config, fields, "fields", JSON_OMITEMPTY),
+	JSON_FIELD(JT_BOOL, struct shim_log_config, non_blocking, "nonBlocking", JSON_OMITEMPTY),
+	JSON_FIELD(JT_I64, struct shim_log_config, buffer, "buffer", JSON_OMITEMPTY),
 	{0},
 };
 static const struct json_schema log_schema = {"log", sizeof(struct shim_log_config), log_fields};

@@ -81,6 +81,7 @@ enum shim_event {
 	SHIM_EV_OOM,	     /* a process of the container was killed for memory */
 	SHIM_EV_PAUSED,
 	SHIM_EV_RESUMED,
+	SHIM_EV_NOTICE, /* reason: a line for the engine's messages */
 	SHIM_EV_COUNT
 };
 const char *shim_event_name(enum shim_event ev);
@@ -124,10 +125,17 @@ int shim_message_error(const struct shim_message *m, struct err *e);
 /* ---- files in RUNDIR/containers/ID ---- */
 /* shim.json, written by the engine. */
 struct shim_log_config {
-	const char *driver; /* "json-file" | "none" */
-	const char *path;
-	int64_t max_size; /* bytes, 0 or less: unlimited */
-	int64_t max_file; /* files kept, at least 1 */
+	const char *driver;	/* "json-file" | "local" | "syslog" | "journald" | "none" */
+	const char *path;	/* of the file; with a socket: of the cache, NULL without one */
+	int64_t max_size;	/* bytes, 0 or less: unlimited */
+	int64_t max_file;	/* files kept, at least 1 */
+	const char *compressor; /* NULL: rotated files stay as they are */
+	const char *attrs;	/* json-file: text of an object */
+	const char *address, *tag, *format;
+	int64_t facility;
+	struct strmap fields; /* journald */
+	bool non_blocking;
+	int64_t buffer;
 };
 struct shim_rootfs_config {
 	const char *layers_dir; /* NULL: no overlay, config.json's root.path is used as it is */

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cmocka-all.h"
-#include "logs/json-file.h"
+#include "logs/logs.h"
 #include "sys/fs.h"
 
 #include <fcntl.h>
@@ -36,7 +36,11 @@ static struct log_writer *writer(int64_t max_size, int64_t max_file)
 {
 	struct log_writer *w = NULL;
 
-	assert_int_equal(log_writer_open(path, max_size, max_file, &w), 0);
+	const struct log_options o = {.path = path, .max_size = max_size, .max_file = max_file};
+	struct err e = ERR_INIT;
+
+	if (log_writer_open(&o, &w, &e) < 0)
+		fail_msg("%s", e.text);
 	return w;
 }
 
@@ -270,7 +274,7 @@ static void test_torn_and_corrupt_lines(void **state)
 	expect(r2, "good\n");
 	expect(r2, "after\n");
 	expect_state(r2, LOG_READ_END);
-	assert_int_equal(log_reader_skipped(r2), 5);
+	assert_int_equal(log_reader_skipped(r2), 4); /* the torn one was cut off */
 }
 
 static void test_huge_garbage_is_bounded(void **state)

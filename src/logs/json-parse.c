@@ -4,7 +4,7 @@
  * place; anything else (torn lines, other documents) is refused. Members we do not know are skipped
  * when they are strings or objects.
  */
-#include "logs/json-file.h"
+#include "logs/logs.h"
 
 #include "base/clock.h"
 
@@ -153,6 +153,20 @@ static bool skip_object(struct scan *s)
 	return take(s, '}');
 }
 
+/* To the end of an object of strings, changing nothing. */
+static bool object_end(struct scan *s)
+{
+	for (bool quoted = false; s->p < s->end; s->p++) {
+		if (quoted && *s->p == '\\' && s->p + 1 < s->end)
+			s->p++;
+		else if (*s->p == '"')
+			quoted = !quoted;
+		else if (!quoted && *s->p == '}')
+			return s->p++ < s->end;
+	}
+	return false;
+}
+
 static bool parse_time(struct str v, int64_t *ret)
 {
 	char text[CLOCK_TEXT_MAX];
@@ -178,8 +192,13 @@ bool log_line_parse(char *line, size_t n, struct log_entry *ret)
 			return false;
 		skip_space(&s);
 		if (s.p < s.end && *s.p == '{') {
-			if (!skip_object(&s))
+			const char *from = s.p;
+
+			/* Kept as it stands: whoever shows it parses it. */
+			if (!(str_eq(key, "attrs") ? object_end(&s) : skip_object(&s)))
 				return false;
+			if (str_eq(key, "attrs"))
+				ret->attrs = (struct str){from, (size_t)(s.p - from)};
 			continue;
 		}
 		if (!take_string(&s, &value))
