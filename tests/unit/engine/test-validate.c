@@ -93,8 +93,8 @@ static void test_not_built(void **state)
 		ERR_UNSUPPORTED, "--gpus");
 	refused("{\"HostConfig\":{\"StorageOpt\":{\"size\":\"1G\"}}}", ERR_UNSUPPORTED,
 		"--storage-opt");
-	refused("{\"HostConfig\":{\"LogConfig\":{\"Type\":\"syslog\"}}}", ERR_UNSUPPORTED,
-		"'syslog'");
+	refused("{\"HostConfig\":{\"LogConfig\":{\"Type\":\"fluentd\"}}}", ERR_UNSUPPORTED,
+		"'fluentd'");
 	refused("{\"HostConfig\":{\"LogConfig\":{\"Type\":\"nope\"}}}", ERR_INVALID,
 		"no log driver named 'nope'");
 	refused("{\"HostConfig\":{\"Isolation\":\"vm\"}}", ERR_UNSUPPORTED, "isolation \"vm\"");
