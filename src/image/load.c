@@ -229,7 +229,7 @@ static int scan_manifest(struct load *l, const char *member, const struct buf *t
 {
 	struct oci_manifest m;
 	if (oci_manifest_decode(buf_text(text), text->n, &m, l->arena, e) < 0)
-		return -1;
+		return err_wrap(e, "archive member \"%s\"", member);
 	struct load_image *img = image_add(l, e);
 	if (!img)
 		return -1;
@@ -313,9 +313,10 @@ static int scan_descriptor(struct load *l, const struct oci_descriptor *d, const
 		return err_set(e, ERR_LIMIT, "image indexes are nested more than %d deep",
 			       INDEX_DEPTH_MAX);
 	const char *member = blob_member(l, d, e);
-	if (!member || member_read(l, member, &text, e) < 0 ||
-	    manifest_kind_of(buf_text(&text), text.n, d->media_type, &kind, e) < 0)
+	if (!member || member_read(l, member, &text, e) < 0)
 		return -1;
+	if (manifest_kind_of(buf_text(&text), text.n, d->media_type, &kind, e) < 0)
+		return err_wrap(e, "archive member \"%s\"", member);
 	if (kind == MANIFEST_INDEX)
 		return scan_index(l, &text, name, depth + 1, e);
 	return scan_manifest(l, member, &text, name, e);
@@ -356,6 +357,10 @@ static int scan_archive(struct load *l, struct err *e)
 	} else if (member_get(l, "manifest.json")) {
 		if (scan_docker(l, e) < 0)
 			return -1;
+	} else if (member_get(l, "repositories")) {
+		return err_set(e, ERR_UNSUPPORTED,
+			       "the archive has only \"repositories\", no manifest.json: it was "
+			       "saved by Docker before 1.10, which is not supported");
 	} else {
 		return err_set(e, ERR_INVALID,
 			       "open manifest.json: no such file or directory: neither a "
@@ -433,7 +438,7 @@ static int start_image(struct load *l, struct err *e)
 		return -1;
 	digest_of(buf_text(&text), text.n, &l->config_digest);
 	if (image_config_decode(buf_text(&text), text.n, &l->config, l->arena, e) < 0)
-		return -1;
+		return err_wrap(e, "archive member \"%.300s\"", img->config_member);
 	l->config_text = xstrndup(buf_text(&text), text.n);
 	if (member_commit(l, img->config_member, e) < 0 ||
 	    (img->manifest_member && member_commit(l, img->manifest_member, e) < 0))
