@@ -149,12 +149,32 @@ static int start_helper(struct listeners *l, const struct config *c, int listene
 	return 0;
 }
 
+/*
+ * The socket behind a helper. The helper runs as nobody, so everyone may write to it; only root
+ * gets through the folder it is in, and the helper by a descriptor it opened as root.
+ */
+static int listen_inner(struct listeners *l, const struct config *c, char **ret, struct err *e)
+{
+	AUTO_FREE char *dir = xasprintf("%s/tls", c->exec_root);
+	int rc = fs_mkdirs(dir, 0700);
+
+	if (rc == 0 && chmod(dir, 0700) < 0)
+		rc = -errno;
+	if (rc < 0)
+		return err_sys(e, rc, "make %s", dir);
+	*ret = xasprintf("%s/%zu.sock", dir, l->nhelpers);
+	rc = listen_unix(l, *ret, NULL, e);
+	if (rc == 0 && chmod(*ret, 0666) < 0)
+		rc = err_sys(e, -errno, "change the mode of %s", *ret);
+	return rc;
+}
+
 static int listen_tcp(struct listeners *l, const struct config *c, const struct hostaddr *a,
 		      const char *program_dir, struct err *e)
 {
 	bool tls = c->tls > 0;
 	unsigned port = a->port ? a->port : tls ? PORT_TLS : PORT_PLAIN;
-	AUTO_FREE char *inner = xasprintf("%s/tls-%zu.sock", c->exec_root, l->nhelpers);
+	AUTO_FREE char *inner = NULL;
 	int fd, rc;
 
 	fd = bind_tcp(a, port, e);
@@ -171,7 +191,7 @@ static int listen_tcp(struct listeners *l, const struct config *c, const struct 
 		log_warn("the API is reachable on tcp://%s:%u without a check of who asks: set "
 			 "tlsverify",
 			 a->host[0] ? a->host : "127.0.0.1", port);
-	rc = listen_unix(l, inner, NULL, e);
+	rc = listen_inner(l, c, &inner, e);
 	if (rc == 0)
 		rc = start_helper(l, c, fd, inner, program_dir, e);
 	fd_close(&fd);

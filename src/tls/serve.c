@@ -9,16 +9,23 @@
 #include "tls/pump-priv.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/banned.h"
 
 #define CLIENTS_MAX    1024
 #define HANDSHAKE_NS   10000000000LL
-#define FIXED_POLLS    2 /* the listener, the engine's end */
+#define MINUTE_NS      60000000000LL
+#define REFUSALS_MAX   10    /* log lines a minute */
+#define NOBODY	       65534 /* the kernel's overflow id: owns nothing */
+#define FIXED_POLLS    2     /* the listener, the engine's end */
 #define POLLS_PER_PUMP 2
 
 struct client {
@@ -29,7 +36,10 @@ struct client {
 
 struct server {
 	SSL_CTX *ctx;
-	const char *target;
+	char target[64]; /* by a descriptor: its folder is closed to us after the start */
+	int target_fd;
+	int64_t minute; /* of the refusals counted, monotonic start */
+	unsigned refused;
 	int listen_fd, alive_fd;
 	struct client clients[CLIENTS_MAX];
 	size_t n;
@@ -71,8 +81,25 @@ static int connect_engine(const struct server *s, struct pump *p)
 	return 0;
 }
 
+/* Anyone can be refused as often as he likes: the log must not grow with that. */
+static void log_refusal(struct server *s, const char *why)
+{
+	int64_t now = clock_mono_ns();
+
+	if (now - s->minute >= MINUTE_NS) {
+		if (s->refused > REFUSALS_MAX)
+			log_warn("tls: %u more clients were refused", s->refused - REFUSALS_MAX);
+		s->minute = now;
+		s->refused = 0;
+	}
+	if (s->refused++ < REFUSALS_MAX)
+		log_warn("tls: a client was refused: %s", why);
+	if (s->refused == REFUSALS_MAX)
+		log_warn("tls: further refusals of this minute are only counted");
+}
+
 /* False when the client is gone. */
-static bool run_client(const struct server *s, struct client *c)
+static bool run_client(struct server *s, struct client *c)
 {
 	struct err e = ERR_INIT;
 	enum pump_state st = pump_run(c->pump, &e);
@@ -87,7 +114,7 @@ static bool run_client(const struct server *s, struct client *c)
 		st = pump_run(c->pump, &e);
 	}
 	if (st == PUMP_FAILED)
-		log_warn("tls: a client was refused: %s", e.text);
+		log_refusal(s, e.text);
 	return st == PUMP_MORE;
 }
 
@@ -141,6 +168,39 @@ static void serve_clients(struct server *s)
 	}
 }
 
+/*
+ * Keys are read, sockets are there: root is not needed again. Leaving uid 0 clears all
+ * capabilities. In a user namespace that has no such id we stay who we are.
+ */
+static int become_nobody(struct err *e)
+{
+	if (geteuid() != 0)
+		return 0;
+	if ((setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+	     setresuid(NOBODY, NOBODY, NOBODY) < 0) &&
+	    errno != EINVAL)
+		return err_sys(e, -errno, "drop privileges");
+	if (geteuid() == 0)
+		log_warn("tls: no unprivileged user here; running on as root of this namespace");
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* keys in memory; the change of user set it anew */
+	return 0;
+}
+
+static int prepare(struct server *s, const char *target, const struct tls_files *f, struct err *e)
+{
+	s->minute = clock_mono_ns();
+	s->ctx = tls_context(f, true, e);
+	if (!s->ctx)
+		return -1;
+	s->target_fd = open(target, O_PATH | O_CLOEXEC);
+	if (s->target_fd < 0)
+		return err_sys(e, -errno, "open %s", target);
+	snprintf(s->target, sizeof(s->target), "/proc/self/fd/%d", s->target_fd);
+	if (fcntl(s->listen_fd, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(e, -errno, "the listening socket");
+	return become_nobody(e);
+}
+
 int tls_serve(int listen_fd, int alive_fd, const char *target, const struct tls_files *f,
 	      struct err *e)
 {
@@ -148,16 +208,19 @@ int tls_serve(int listen_fd, int alive_fd, const char *target, const struct tls_
 
 	s->listen_fd = listen_fd;
 	s->alive_fd = alive_fd;
-	s->target = target;
-	s->ctx = tls_context(f, true, e);
-	if (!s->ctx || fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0) {
+	s->target_fd = FD_NONE;
+	if (prepare(s, target, f, e) < 0) {
+		SSL_CTX_free(s->ctx);
+		fd_close(&s->target_fd);
 		free(s);
 		return -1;
 	}
 	if (send(alive_fd, "\n", 1, MSG_NOSIGNAL) < 0) {
+		err_sys(e, -errno, "tell the engine");
 		SSL_CTX_free(s->ctx);
+		fd_close(&s->target_fd);
 		free(s);
-		return err_sys(e, -errno, "tell the engine");
+		return -1;
 	}
 	while (s->listen_fd >= 0 || s->n > 0) {
 		wait_events(s);
@@ -173,6 +236,7 @@ int tls_serve(int listen_fd, int alive_fd, const char *target, const struct tls_
 		}
 	}
 	SSL_CTX_free(s->ctx);
+	fd_close(&s->target_fd);
 	free(s);
 	return 0;
 }

@@ -19,10 +19,11 @@ struct tls_files {
 };
 
 /*
- * Accept on listen_fd, and give each client that proved itself a connection to the unix socket
- * `target`. alive_fd is a socket: it gets one byte when certificates and sockets are good; when it
- * reaches its end (the engine went away) no new clients are accepted; returns 0
- * once the last one left. -1 when certificates or sockets are unusable.
+ * As root, read the keys, then become nobody without capabilities for good. Accept on listen_fd,
+ * and give each client that proved itself a connection to the unix socket `target`. alive_fd is a
+ * socket: it gets one byte when certificates and sockets are good; when it reaches its end (the
+ * engine went away) no new clients are accepted; returns 0 once the last one left. -1 when
+ * certificates or sockets are unusable.
  */
 int tls_serve(int listen_fd, int alive_fd, const char *target, const struct tls_files *f,
 	      struct err *e);

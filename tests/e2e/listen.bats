@@ -188,3 +188,58 @@ over_tls() { # by Docker's client, with the certificate named first
 	wait_for 5 is_state on running
 	equals "$(coracle inspect --format '{{.State.Pid}}' on)" "$pid"
 }
+
+# The coracle-tls of this test's engine.
+helper_pid() {
+	local p
+	for p in /proc/[0-9]*; do
+		[ "$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -c "coracle-tls serve $HOME_DIR/")" = 0 ] || basename "$p"
+	done
+}
+
+@test "listen: the TLS helper is nobody without capabilities, and only root reaches the socket behind it" {
+	tls_config
+	start_engine "$HOME_DIR"
+	pid=$(helper_pid)
+	[ -n "$pid" ]
+	equals "$(awk '/^(Uid|Gid):/ { print $2, $3, $4, $5 }' "/proc/$pid/status" | sort -u)" "65534 65534 65534 65534"
+	equals "$(awk '/^Cap(Inh|Prm|Eff|Amb):/ { print $2 }' "/proc/$pid/status" | sort -u)" 0000000000000000
+	equals "$(awk '/^NoNewPrivs:/ { print $2 }' "/proc/$pid/status")" 1
+	equals "$(stat -c '%a %u' "$HOME_DIR/run/tls")" "700 0"
+	run -0 over_tls cert version --format '{{.Server.Version}}'
+}
+
+@test "listen: hostile TLS clients leave the engine answering and the log short" {
+	tls_config
+	start_engine "$HOME_DIR"
+	python3 - "$PORT" <<-'P'
+		import os, random, socket, sys
+		port = int(sys.argv[1])
+		random.seed(7)
+		hello = bytes.fromhex('1603010200010001fc0303')  # the start of a handshake that never comes
+		held = []
+		for i in range(300):
+		    s = socket.create_connection(('127.0.0.1', port))
+		    s.settimeout(5)
+		    try:
+		        if i % 3 == 0:  # garbage
+		            s.sendall(random.randbytes(random.randint(1, 20000)))
+		        elif i % 3 == 1:  # a hello with garbage behind it
+		            s.sendall(hello + random.randbytes(600))
+		        else:  # a hello byte by byte, then nothing
+		            s.sendall(hello[:1 + i % 11])
+		            held.append(s)
+		            continue
+		        while s.recv(4096):
+		            pass
+		    except OSError:
+		        pass
+		    s.close()
+		ok = os.popen("curl -s --max-time 5 --unix-socket %s http://x/_ping" % os.environ['SOCK']).read()
+		assert ok == 'OK', ok
+	P
+	run -0 over_tls cert version --format '{{.Server.Version}}'
+	refused=$(grep -c "a client was refused" "$HOME_DIR/engine.log")
+	[ "$refused" -ge 1 ] && [ "$refused" -le 20 ] # 10 a minute, and the test may see two minutes
+	logged "further refusals of this minute are only counted"
+}
