@@ -36,6 +36,7 @@ bench:
 	@$(MAKE) --no-print-directory compile
 	@bench/run.sh $(BUILD)
 	@bench/pull.sh $(BUILD)
+	@bench/daily.sh $(BUILD)
 
 install: compile
 	@meson install -C $(BUILD) --no-rebuild

@@ -76,7 +76,7 @@ void parse_pairs(struct jw *w, const struct optval *v)
 /* ---- --mount ---- */
 struct mount {
 	const char *type, *source, *target, *consistency, *propagation, *driver, *subpath;
-	const char *size, *mode, *recursive;
+	const char *size, *mode, *recursive, *image_subpath;
 	bool readonly, nonrecursive, nocopy;
 	bool has_bind, has_volume, has_tmpfs;
 	struct optval labels, options;
@@ -124,6 +124,8 @@ static int mount_text_field(struct mount *m, const char *key, const char *value,
 		m->driver = value, m->has_volume = true;
 	else if (!strcmp(key, "volume-subpath"))
 		m->subpath = value, m->has_volume = true;
+	else if (!strcmp(key, "image-subpath"))
+		m->image_subpath = value;
 	else if (!strcmp(key, "volume-label"))
 		optval_add(&m->labels, value), m->has_volume = true;
 	else if (!strcmp(key, "volume-opt"))
@@ -169,6 +171,9 @@ static int mount_check(const struct mount *m, struct err *e)
 	if (m->has_bind && strcmp(m->type, "bind"))
 		return err_set(e, ERR_INVALID, "cannot mix 'bind-*' options with mount type '%s'",
 			       m->type);
+	if (m->image_subpath && strcmp(m->type, "image"))
+		return err_set(e, ERR_INVALID, "cannot mix 'image-*' options with mount type '%s'",
+			       m->type);
 	if (m->has_tmpfs && strcmp(m->type, "tmpfs"))
 		return err_set(e, ERR_INVALID, "cannot mix 'tmpfs-*' options with mount type '%s'",
 			       m->type);
@@ -205,6 +210,12 @@ static int mount_write_options(struct jw *w, const struct mount *m, struct err *
 			jw_kv_bool(w, "ReadOnlyNonRecursive", true);
 		if (m->recursive && !strcmp(m->recursive, "readonly"))
 			jw_kv_bool(w, "ReadOnlyForceRecursive", true);
+		jw_obj_end(w);
+	}
+	if (m->image_subpath) {
+		jw_key(w, "ImageOptions");
+		jw_obj(w);
+		jw_kv_str(w, "Subpath", m->image_subpath);
 		jw_obj_end(w);
 	}
 	if (m->has_volume) {

@@ -41,6 +41,8 @@ struct mount_point {
 	const char *device;  /* volume with o=bind: the path that is mounted instead of source */
 	bool device_ro;
 	bool tmpfs; /* volume of type tmpfs: mounted at source while it is used */
+	const char *image, *image_ref; /* of type image: its id, and what the user called it */
+	struct strs lower; /* its layers as the snapshot names them, topmost first; not kept */
 };
 extern const struct json_schema mount_point_schema;
 
@@ -252,6 +254,19 @@ int mounts_sources(struct container *c, struct err *e); /* before each start: so
 /* Does a container other than `except` (NULL allowed) mount it? */
 bool volume_in_use(struct engine *g, const char *name, const struct container *except);
 bool tmpfs_option_is_known(const char *option);
+
+/* ---- mounts-image.c ---- */
+struct mount_image_options {
+	const char *subpath;
+};
+/* What create asks for: fills image, image_ref and subpath. */
+int mount_image_resolve(struct engine *g, const struct mount_spec *s, struct mount_point *m,
+			struct arena *a, struct err *e);
+int mount_image_layers(struct container *c, struct mount_point *m, struct err *e); /* at start */
+/* Is the image (its id) the container's own, or mounted in it? */
+bool container_uses_image(const struct container *c, const char *id);
+/* Is it mounted in some container? ret: where. */
+bool mount_image_at(const struct engine *g, const char *image, char *ret, size_t size);
 
 /* ---- volume-options.c ---- */
 struct volume_local {

@@ -194,9 +194,13 @@ int engine_container_top(struct engine *g, struct container *c, const char *ps_a
 			 engine_json_fn cb, void *ud, struct err *e);
 /* One sample as a Docker stats object; precpu_stats is the previous sample given by the caller's
  * state (may be NULL). */
+#define ENGINE_STATS_CPUS 512
+
 struct engine_stats {
 	int64_t read_ns;
 	uint64_t cpu_total, cpu_user, cpu_kernel, cpu_system, online;
+	uint64_t percpu[ENGINE_STATS_CPUS];
+	size_t npercpu; /* 0: the kernel does not tell (v2) */
 };
 int engine_container_stats(struct engine *g, struct container *c, struct engine_stats *previous,
 			   struct buf *out, struct err *e);
@@ -263,9 +267,7 @@ int engine_volume_create(struct engine *g, const struct volume_create *body, str
 int engine_volume_list(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
 int engine_volume_inspect(struct engine *g, const char *name, struct buf *out, struct err *e);
 int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e);
-/* every: named volumes too, as clients before API 1.42 mean it. */
-int engine_volume_prune(struct engine *g, const struct filters *f, bool every, struct buf *out,
-			struct err *e);
+int engine_volume_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
 
 /* ---- images (pull, load and save go through engine_images()) ---- */
 

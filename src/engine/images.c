@@ -12,7 +12,7 @@ int64_t engine_image_users(const struct engine *g, const struct digest *id)
 	int64_t n = 0;
 
 	LIST_FOR_EACH (it, &g->order)
-		n += strcmp(LIST_ENTRY(it, struct container, link)->image_id, id->text) == 0;
+		n += container_uses_image(LIST_ENTRY(it, struct container, link), id->text);
 	return n;
 }
 
@@ -24,7 +24,8 @@ static int64_t count_users(void *ud, const struct digest *id)
 static bool find_user(void *ud, const struct digest *id, struct image_user *ret)
 {
 	struct engine *g = ud;
-	bool found = image_mounted_at(g, id->text, ret->mounted, sizeof(ret->mounted));
+	bool found = image_mounted_at(g, id->text, ret->mounted, sizeof(ret->mounted)) ||
+		     mount_image_at(g, id->text, ret->mounted, sizeof(ret->mounted));
 
 	if (found)
 		return true;
@@ -49,7 +50,7 @@ static const char *user_at(void *ud, const struct digest *id, size_t i)
 	LIST_FOR_EACH (it, &g->order) {
 		const struct container *c = LIST_ENTRY(it, struct container, link);
 
-		if (strcmp(c->image_id, id->text) == 0 && i-- == 0)
+		if (container_uses_image(c, id->text) && i-- == 0)
 			return c->id;
 	}
 	return NULL;

@@ -6,6 +6,7 @@
 #include "store/measure.h"
 #include "sys/fs.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,9 +73,9 @@ void mounts_write(const struct container *c, struct jw *w)
 	for (size_t i = 0; i < c->meta.mounts.n; i++) {
 		jw_obj(w);
 		jw_kv_str(w, "Type", m[i].type);
-		if (m[i].name)
-			jw_kv_str(w, "Name", m[i].name);
-		jw_kv_str(w, "Source", m[i].source ? m[i].source : "");
+		if (m[i].name || m[i].image)
+			jw_kv_str(w, "Name", m[i].image ? m[i].image_ref : m[i].name);
+		jw_kv_str(w, "Source", m[i].image ? m[i].image : m[i].source ? m[i].source : "");
 		jw_kv_str(w, "Destination", m[i].destination);
 		if (m[i].driver)
 			jw_kv_str(w, "Driver", m[i].driver);
@@ -121,6 +122,8 @@ void networks_write(const struct container *c, struct jw *w)
 
 /* ---- filters ---- */
 
+#define NAME_EXPRESSION_MAX 256 /* glibc expands repetitions in memory */
+
 struct query {
 	struct engine *g;
 	const struct engine_list_options *o;
@@ -128,31 +131,70 @@ struct query {
 	bool past_since;
 	struct digest ancestors[16];
 	size_t nancestors;
+	regex_t names[16];
+	size_t nnames;
 };
 
-static bool filter_name(const struct filters *f, const char *name)
+/* Docker looks for the expression in "/NAME" and in "NAME". */
+static bool filter_name(const struct query *q, const char *name)
 {
-	const struct strs *v = filters_get(f, "name");
+	AUTO_FREE char *slashed = q->nnames ? xasprintf("/%s", name) : NULL;
+
+	for (size_t i = 0; i < q->nnames; i++)
+		if (regexec(&q->names[i], name, 0, NULL, 0) == 0 ||
+		    regexec(&q->names[i], slashed, 0, NULL, 0) == 0)
+			return true;
+	return q->nnames == 0;
+}
+
+/*
+ * What would cost time or memory without bound is refused, as RE2 does: repetitions that multiply
+ * to more than 1000, and references back.
+ */
+static bool expression_is_cheap(const char *p)
+{
+	uint64_t product = 1;
+
+	for (; *p; p++) {
+		if (*p == '\\' && p[1]) {
+			if (*++p >= '0' && *p <= '9')
+				return false;
+			continue;
+		}
+		if (*p != '{')
+			continue;
+		char *end;
+		uint64_t times = strtoul(p + 1, &end, 10);
+		if (*end == ',' && end[1] >= '0' && end[1] <= '9')
+			times = strtoul(end + 1, &end, 10);
+		product *= MAX(MIN(times, 1001u), 1u);
+		if (product > 1000)
+			return false;
+	}
+	return true;
+}
+
+/* POSIX extended expressions; Docker's are RE2: what both know means the same. */
+static int compile_names(struct query *q, struct err *e)
+{
+	const struct strs *v = filters_get(q->o->filters, "name");
+	char why[128];
 
 	for (size_t i = 0; v && i < v->n; i++) {
-		const char *want = v->v[i];
-		bool from = *want == '^', to;
-		size_t n, k = strlen(name);
-
-		if (from)
-			want++;
-		if (*want == '/')
-			want++;
-		n = strlen(want);
-		to = n > 0 && want[n - 1] == '$';
-		n -= to;
-		if (from && to ? k == n && strncmp(name, want, n) == 0
-		    : from     ? strncmp(name, want, n) == 0
-		    : to       ? k >= n && strncmp(name + k - n, want, n) == 0
-			       : strstr(name, want) != NULL)
-			return true;
+		if (q->nnames == ARRAY_SIZE(q->names) || strlen(v->v[i]) > NAME_EXPRESSION_MAX)
+			return err_set(e, ERR_LIMIT, "too many or too long filters 'name='");
+		if (!expression_is_cheap(v->v[i]))
+			return err_set(e, ERR_INVALID,
+				       "error parsing regexp: invalid repeat count: `%s`", v->v[i]);
+		int rc = regcomp(&q->names[q->nnames], v->v[i], REG_EXTENDED | REG_NOSUB);
+		if (rc != 0) {
+			regerror(rc, &q->names[q->nnames], why, sizeof(why));
+			return err_set(e, ERR_INVALID, "error parsing regexp: %s: `%s`", why,
+				       v->v[i]);
+		}
+		q->nnames++;
 	}
-	return !v || v->n == 0;
+	return 0;
 }
 
 static bool filter_id(const struct filters *f, const char *id)
@@ -270,7 +312,7 @@ static bool matches(const struct query *q, const struct container *c)
 	const struct filters *f = q->o->filters;
 	const char *health = c->health.enabled && c->st.running ? c->health.status : "none";
 
-	return filter_name(f, c->name) && filter_id(f, c->id) &&
+	return filter_name(q, c->name) && filter_id(f, c->id) &&
 	       filters_match_labels(f, &c->meta.config.labels) &&
 	       filters_match(f, "status", container_status_name(c)) && filter_exited(f, c) &&
 	       filter_volume(f, c) && filter_ancestor(q, c) &&
@@ -291,6 +333,8 @@ static int prepare_query(struct query *q, struct err *e)
 	const struct strs *v;
 
 	if (filters_check(f, allowed, e) < 0)
+		return -1;
+	if (compile_names(q, e) < 0)
 		return -1;
 	v = filters_get(f, "status");
 	for (size_t i = 0; v && i < v->n; i++) {
@@ -399,10 +443,9 @@ static void summary(const struct container *c, const struct engine_list_options 
 	jw_obj_end(w);
 }
 
-int engine_container_list(struct engine *g, const struct engine_list_options *o, struct buf *out,
-			  struct err *e)
+static int list_matching(struct query *q, struct buf *out, struct err *e)
 {
-	struct query q = {.g = g, .o = o};
+	const struct engine_list_options *o = q->o;
 	struct jw w = JW_INIT(out);
 	int64_t now = clock_now_ns(), left = o->limit > 0 ? o->limit : INT64_MAX;
 	const struct strs *status = filters_get(o->filters, "status"),
@@ -410,24 +453,35 @@ int engine_container_list(struct engine *g, const struct engine_list_options *o,
 	bool all = o->all || o->limit > 0 || (status && status->n > 0) || (exited && exited->n > 0);
 	bool below = false;
 
-	if (prepare_query(&q, e) < 0)
+	if (prepare_query(q, e) < 0)
 		return -1;
 	jw_arr(&w);
 	/* Newest first. */
-	for (struct list *it = g->order.prev; it != &g->order && left > 0; it = it->prev) {
+	for (struct list *it = q->g->order.prev; it != &q->g->order && left > 0; it = it->prev) {
 		const struct container *c = LIST_ENTRY(it, struct container, link);
 
-		if (c == q.since)
+		if (c == q->since)
 			break;
-		if (q.before && !below) {
-			below = c == q.before;
+		if (q->before && !below) {
+			below = c == q->before;
 			continue;
 		}
-		if ((!all && !c->st.running && !c->st.restarting) || !matches(&q, c))
+		if ((!all && !c->st.running && !c->st.restarting) || !matches(q, c))
 			continue;
 		summary(c, o, now, &w);
 		left--;
 	}
 	jw_arr_end(&w);
 	return 0;
+}
+
+int engine_container_list(struct engine *g, const struct engine_list_options *o, struct buf *out,
+			  struct err *e)
+{
+	struct query q = {.g = g, .o = o};
+	int rc = list_matching(&q, out, e);
+
+	for (size_t i = 0; i < q.nnames; i++)
+		regfree(&q.names[i]);
+	return rc;
 }

@@ -37,6 +37,8 @@ static const struct json_field mount_point_fields[] = {
 	MP(JT_STR, device, "Device"),
 	MP(JT_BOOL, device_ro, "DeviceReadOnly"),
 	MP(JT_BOOL, tmpfs, "Tmpfs"),
+	MP(JT_STR, image, "Image"),
+	MP(JT_STR, image_ref, "ImageReference"),
 	{0},
 };
 const struct json_schema mount_point_schema = {"mount point", sizeof(struct mount_point),
@@ -254,11 +256,11 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 	struct stat st;
 
 	*m = (struct mount_point){.type = type, .rw = !s->read_only, .mode = "", .propagation = ""};
-	if (strcmp(type, "image") == 0 || strcmp(type, "cluster") == 0 ||
-	    strcmp(type, "npipe") == 0)
+	if (strcmp(type, "cluster") == 0 || strcmp(type, "npipe") == 0)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "mounts of type \"%s\" are not built in coracle yet", type);
-	if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 && strcmp(type, "tmpfs") != 0)
+	if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 &&
+	    strcmp(type, "tmpfs") != 0 && strcmp(type, "image") != 0)
 		return invalid_mount(e, type, "mount type unknown");
 	if (!s->target || !*s->target)
 		return invalid_mount(e, type, "field Target must not be empty");
@@ -276,6 +278,10 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 		return invalid_mount(e, type, "field VolumeOptions must not be specified");
 	if ((s->tmpfs && strcmp(type, "tmpfs") != 0))
 		return invalid_mount(e, type, "field TmpfsOptions must not be specified");
+	if (s->image_options && strcmp(s->image_options, "null") != 0 && strcmp(type, "image") != 0)
+		return invalid_mount(e, type, "field ImageOptions must not be specified");
+	if (strcmp(type, "image") == 0)
+		return mount_image_resolve(r->g, s, m, r->a, e);
 	if (strcmp(type, "bind") == 0) {
 		if (!s->source || !*s->source)
 			return invalid_mount(e, type, "field Source must not be empty");
@@ -378,6 +384,9 @@ static int volumes_from(struct resolve *r, const char *text, struct objs *inheri
 		COPY(propagation);
 		COPY(subpath);
 		COPY(device);
+		COPY(image);
+		COPY(image_ref);
+		m.lower = (struct strs){0};
 #undef COPY
 		if (colon && strcmp(colon + 1, "ro") == 0)
 			m.rw = false;
@@ -569,6 +578,11 @@ int mounts_sources(struct container *c, struct err *e)
 
 		if (strcmp(m[i].type, "tmpfs") == 0)
 			continue;
+		if (m[i].image) {
+			if (mount_image_layers(c, &m[i], e) < 0)
+				return -1;
+			continue;
+		}
 		if ((m[i].device || m[i].tmpfs) && volume_mount(c, &m[i], e) < 0)
 			return -1;
 		if (m[i].subpath) {

@@ -235,6 +235,11 @@ static void user_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 					  : arena_printf(a, "%s,ro", x->options ? x->options : ""));
 			continue;
 		}
+		if (x->image) {
+			mount_add(m, a, x->destination, OCI_MOUNT_IMAGE,
+				  x->subpath ? x->subpath : "", x->lower);
+			continue;
+		}
 		o = LIST(a, x->non_recursive ? "bind" : "rbind", prop,
 			 x->rw && !x->device_ro		     ? "rw"
 			 : x->shallow_ro || x->non_recursive ? "ro"
@@ -608,8 +613,7 @@ static int process(const struct ocispec_in *in, struct oci_process *p, struct ar
 		*box = (struct oci_box){in->console_h, in->console_w};
 		p->console_size = box;
 	}
-	/* Not left out: root may be a member of further groups. */
-	p->user.username = is_set(c->user) ? c->user : "0";
+	p->user.username = is_set(c->user) ? c->user : NULL;
 	p->user.group_add = h->group_add;
 	strs_push(&p->args, a, in->path);
 	for (size_t i = 0; i < in->args->n; i++)

@@ -97,7 +97,7 @@ int runtime_delete(const struct runtime_container *c, struct err *e)
 	return rc < 0 ? err_sys(e, rc, "remove control group %s", c->cgroup_path) : 0;
 }
 
-bool runtime_oom_killed(const struct runtime_container *c)
+uint64_t runtime_oom_kills(const struct runtime_container *c)
 {
 	char text[512];
 	uint64_t n = 0;
@@ -105,14 +105,39 @@ bool runtime_oom_killed(const struct runtime_container *c)
 	if (cgroup_read(CG_MEMORY, c->cgroup_path,
 			cgroup_version() == 2 ? "memory.events" : "memory.oom_control", text,
 			sizeof(text)) <= 0)
-		return false;
-	return cgroup_field(text, "oom_kill", &n) && n > 0;
+		return 0;
+	return cgroup_field(text, "oom_kill", &n) ? n : 0;
+}
+
+/* memory.events tells changes to who polls it and has read it (not by inotify: a user may have only
+ * some hundred watchers). */
+static int events_fd(const struct runtime_container *c)
+{
+	char path[PATH_MAX];
+
+	if (cgroup_dir(CG_MEMORY, c->cgroup_path, path, sizeof(path) - 32) < 0)
+		return FD_NONE;
+	size_t n = strlen(path);
+	snprintf(path + n, sizeof(path) - n, "/memory.events");
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 && runtime_oom_drain(fd) == 0 ? TAKE_FD(fd) : FD_NONE;
+}
+
+int runtime_oom_drain(int fd)
+{
+	char text[512];
+	ssize_t n = cgroup_version() == 2 ? pread(fd, text, sizeof(text), 0)
+					  : read(fd, text, sizeof(text));
+
+	return n >= 0 || errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 
 int runtime_oom_fd(const struct runtime_container *c)
 {
 	char path[PATH_MAX], text[64];
 
+	if (cgroup_version() == 2)
+		return events_fd(c);
 	if (cgroup_version() != 1 ||
 	    cgroup_dir(CG_MEMORY, c->cgroup_path, path, sizeof(path) - 32) < 0)
 		return FD_NONE;

@@ -324,7 +324,7 @@ static int check(const struct runtime_create *req, struct err *e)
 
 int runtime_create(const struct runtime_create *req, struct runtime_container *ret, struct err *e)
 {
-	struct setup s = {.req = req, .cfg = req->config, .root = FD_NONE};
+	struct setup s = {.req = req, .cfg = req->config, .root = FD_NONE, .layers = FD_NONE};
 	struct runtime_container c = RUNTIME_CONTAINER_INIT;
 	int socks[2] = {FD_NONE, FD_NONE}, rc = -1;
 

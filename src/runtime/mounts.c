@@ -244,6 +244,8 @@ static int apply_one(struct setup *s, const struct oci_mount *m, struct err *e)
 	struct mount_opts o;
 	int rc;
 
+	if (m->type && strcmp(m->type, OCI_MOUNT_IMAGE) == 0)
+		return mounts_image(s, m, e);
 	mount_opts_parse(m->options.v, m->options.n, &o);
 	if (o.bind || !m->type || strcmp(m->type, "bind") == 0 || strcmp(m->type, "none") == 0)
 		rc = bind_mount(s, m, &o, e);

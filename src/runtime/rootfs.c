@@ -42,6 +42,9 @@ static int mount_overlay(struct setup *s, struct err *e)
 		return err_set(e, ERR_INVALID, "a root file system needs at least one layer");
 	if (chdir(r->layers_dir) < 0)
 		return err_sys(e, -errno, "open %s", r->layers_dir);
+	s->layers = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (s->layers < 0)
+		return err_sys(e, -errno, "open %s", r->layers_dir);
 	if (r->nlower == 1 && !r->upper) {
 		int m = mount_clone(AT_FDCWD, r->lower[0], false);
 		if (m < 0)

@@ -66,6 +66,7 @@ struct setup {
 	int parent_sock;  /* the caller's end: the child closes its copy, so that the caller's death
 			     ends it */
 	int root;	  /* O_PATH of the container's root, in the child */
+	int layers;	  /* O_PATH of the layers directory below it, in the child */
 	int *made; /* per mount of the configuration: its tree when the caller made it, else 0;
 		      owned */
 	bool new_time_ns;
@@ -95,6 +96,8 @@ int mounts_apply(struct setup *s, struct err *e);
 int mounts_target(int root, const char *path, bool dir,
 		  struct err *e); /* O_PATH fd, created when missing */
 int mounts_cgroup(struct setup *s, const struct oci_mount *m, int target, struct err *e);
+/* mounts-image.c */
+int mounts_image(struct setup *s, const struct oci_mount *m, struct err *e);
 /* dev.c */
 int dev_populate(struct setup *s, struct err *e);
 int dev_console(int root, struct launch *l, bool bind,

@@ -112,11 +112,13 @@ int runtime_update(const struct runtime_container *c, const struct oci_resources
 /* Remove the cgroups; kills what is left in them. Also right after a crash, from the path alone. 0
  * when absent. */
 int runtime_delete(const struct runtime_container *c, struct err *e);
-/* True when the OOM killer hit the cgroup since it was created. Ask before runtime_delete(). */
-bool runtime_oom_killed(const struct runtime_container *c);
-/* A descriptor that becomes readable (POLLIN|POLLPRI) when the OOM killer acts, or FD_NONE; read 8
- * bytes on v1. */
+/* How many processes of the cgroup the OOM killer ended. Ask before runtime_delete(). */
+uint64_t runtime_oom_kills(const struct runtime_container *c);
+/* A descriptor to poll for POLLIN on cgroup v1, for POLLPRI on v2, or FD_NONE: something happened
+ * about memory, ask runtime_oom_kills(). */
 int runtime_oom_fd(const struct runtime_container *c);
+/* After it was ready, so that it is not at once again; negative errno: close it. */
+int runtime_oom_drain(int fd);
 /* Pids (of the caller's pid namespace) in the cgroup; the count, at most max are stored. */
 int runtime_pids(const struct runtime_container *c, pid_t *ret, size_t max, struct err *e);
 
@@ -142,9 +144,17 @@ struct runtime_process {
 int runtime_exec(const struct runtime_container *c, const struct runtime_exec *req,
 		 struct runtime_process *ret, struct err *e);
 
+/* "Read", "Write", "Sync", "Async", "Discard", "Total" */
+#define RUNTIME_BLKIO_OPS 6
+extern const char *const runtime_blkio_ops[RUNTIME_BLKIO_OPS];
+#define RUNTIME_CPUS_MAX  512 /* more are not told one by one */
+#define RUNTIME_PRESSURES 3   /* cpu, memory, io */
+
 struct runtime_blkio {
 	unsigned major, minor;
 	uint64_t read_bytes, write_bytes, reads, writes;
+	unsigned ops; /* v1: which of runtime_blkio_ops the kernel counts, as bits */
+	uint64_t op_bytes[RUNTIME_BLKIO_OPS], op_count[RUNTIME_BLKIO_OPS];
 };
 #define RUNTIME_BLKIO_MAX 16
 struct runtime_stats {
@@ -156,6 +166,10 @@ struct runtime_stats {
 	uint64_t pids_current, pids_limit; /* limit: 0 without one */
 	struct runtime_blkio blkio[RUNTIME_BLKIO_MAX];
 	size_t nblkio;
+	uint64_t percpu_ns[RUNTIME_CPUS_MAX]; /* v1 */
+	size_t npercpu;
+	char mem_stat[8192];		       /* memory.stat as the kernel wrote it */
+	char pressure[RUNTIME_PRESSURES][256]; /* cpu.pressure and so on; "": none (v1) */
 	bool cgroup_v2;
 };
 int runtime_stats(const struct runtime_container *c, struct runtime_stats *ret, struct err *e);

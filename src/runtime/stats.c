@@ -29,6 +29,21 @@ static struct runtime_blkio *device(struct runtime_stats *s, unsigned major, uns
 	return &s->blkio[s->nblkio++];
 }
 
+const char *const runtime_blkio_ops[RUNTIME_BLKIO_OPS] = {"Read",  "Write",   "Sync",
+							  "Async", "Discard", "Total"};
+
+static void blkio_op(struct runtime_blkio *d, const char *text, bool bytes)
+{
+	for (unsigned i = 0; i < RUNTIME_BLKIO_OPS; i++) {
+		size_t n = strlen(runtime_blkio_ops[i]);
+
+		if (strncmp(text, runtime_blkio_ops[i], n) != 0 || text[n] != ' ')
+			continue;
+		(bytes ? d->op_bytes : d->op_count)[i] = strtoull(text + n, NULL, 10);
+		d->ops |= 1U << i;
+	}
+}
+
 /* "8:0 Read 4096" lines of v1. */
 static void blkio_v1(struct runtime_stats *s, const char *path, const char *file, bool bytes)
 {
@@ -45,6 +60,8 @@ static void blkio_v1(struct runtime_stats *s, const char *path, const char *file
 		struct runtime_blkio *d = device(s, (unsigned)major, (unsigned)minor);
 		if (!d)
 			return;
+		if (*end == ' ')
+			blkio_op(d, end + 1, bytes);
 		if (strncmp(end, " Read ", 6) == 0)
 			*(bytes ? &d->read_bytes : &d->reads) = strtoull(end + 6, NULL, 10);
 		else if (strncmp(end, " Write ", 7) == 0)
@@ -81,6 +98,23 @@ static void blkio_v2(struct runtime_stats *s, const char *path)
 	}
 }
 
+/* "12 34 ": one number per possible processor. */
+static void percpu_v1(const char *p, struct runtime_stats *s)
+{
+	char text[RUNTIME_CPUS_MAX * 21 + 2];
+	char *at = text, *end;
+
+	if (cgroup_read(CG_CPUACCT, p, "cpuacct.usage_percpu", text, sizeof(text)) <= 0)
+		return;
+	for (; s->npercpu < RUNTIME_CPUS_MAX; at = end) {
+		uint64_t v = strtoull(at, &end, 10);
+
+		if (end == at)
+			break;
+		s->percpu_ns[s->npercpu++] = v;
+	}
+}
+
 static void stats_v1(const char *p, struct runtime_stats *s)
 {
 	char text[TEXT_MAX];
@@ -98,13 +132,14 @@ static void stats_v1(const char *p, struct runtime_stats *s)
 	s->mem_limit = cgroup_read_u64(CG_MEMORY, p, "memory.limit_in_bytes", UINT64_MAX);
 	if (s->mem_limit >= UINT64_C(1) << 62) /* "none" is a huge page-aligned number there */
 		s->mem_limit = UINT64_MAX;
-	cgroup_read(CG_MEMORY, p, "memory.stat", text, sizeof(text));
-	s->mem_inactive_file = field(text, "total_inactive_file");
-	s->mem_cache = field(text, "total_cache");
-	s->mem_rss = field(text, "total_rss");
-	s->mem_swap = field(text, "total_swap");
-	s->mem_pgfault = field(text, "total_pgfault");
-	s->mem_pgmajfault = field(text, "total_pgmajfault");
+	cgroup_read(CG_MEMORY, p, "memory.stat", s->mem_stat, sizeof(s->mem_stat));
+	s->mem_inactive_file = field(s->mem_stat, "total_inactive_file");
+	s->mem_cache = field(s->mem_stat, "total_cache");
+	s->mem_rss = field(s->mem_stat, "total_rss");
+	s->mem_swap = field(s->mem_stat, "total_swap");
+	s->mem_pgfault = field(s->mem_stat, "total_pgfault");
+	s->mem_pgmajfault = field(s->mem_stat, "total_pgmajfault");
+	percpu_v1(p, s);
 	blkio_v1(s, p, "blkio.throttle.io_service_bytes", true);
 	blkio_v1(s, p, "blkio.throttle.io_serviced", false);
 }
@@ -125,14 +160,17 @@ static void stats_v2(const char *p, struct runtime_stats *s)
 	s->mem_max_usage = cgroup_read_u64(CG_MEMORY, p, "memory.peak", 0);
 	cgroup_read(CG_MEMORY, p, "memory.events", text, sizeof(text));
 	s->mem_failcnt = field(text, "max");
-	cgroup_read(CG_MEMORY, p, "memory.stat", text, sizeof(text));
-	s->mem_inactive_file = field(text, "inactive_file");
-	s->mem_cache = field(text, "file");
-	s->mem_rss = field(text, "anon");
+	cgroup_read(CG_MEMORY, p, "memory.stat", s->mem_stat, sizeof(s->mem_stat));
+	s->mem_inactive_file = field(s->mem_stat, "inactive_file");
+	s->mem_cache = field(s->mem_stat, "file");
+	s->mem_rss = field(s->mem_stat, "anon");
 	s->mem_swap = cgroup_read_u64(CG_MEMORY, p, "memory.swap.current", 0);
-	s->mem_pgfault = field(text, "pgfault");
-	s->mem_pgmajfault = field(text, "pgmajfault");
+	s->mem_pgfault = field(s->mem_stat, "pgfault");
+	s->mem_pgmajfault = field(s->mem_stat, "pgmajfault");
 	blkio_v2(s, p);
+	cgroup_read(CG_CPU, p, "cpu.pressure", s->pressure[0], sizeof(s->pressure[0]));
+	cgroup_read(CG_MEMORY, p, "memory.pressure", s->pressure[1], sizeof(s->pressure[1]));
+	cgroup_read(CG_BLKIO, p, "io.pressure", s->pressure[2], sizeof(s->pressure[2]));
 }
 
 int runtime_stats(const struct runtime_container *c, struct runtime_stats *ret, struct err *e)

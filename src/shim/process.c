@@ -428,7 +428,7 @@ void process_reap(struct io *io)
 	if (io->id)
 		return;
 	io->shim->finished_at = clock_now_ns();
-	io->shim->oom |= runtime_oom_killed(&io->shim->container);
+	io->shim->oom |= runtime_oom_kills(&io->shim->container) > 0;
 	/* Processes that do not end with the first one: a shared pid namespace. */
 	(void)runtime_kill_all(&io->shim->container, &ignored);
 }

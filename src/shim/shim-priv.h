@@ -84,6 +84,7 @@ struct shim {
 	struct runtime_container container;
 	bool have_container, oom_tried, started, paused, exited, oom, quit;
 	int oom_fd, oom_slot;
+	uint64_t oom_kills; /* as many the engine was told of */
 	int64_t started_at, finished_at;
 
 	struct pollfd *polls; /* valid between poll and the next round */

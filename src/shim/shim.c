@@ -111,21 +111,26 @@ static void shim_close(struct shim *s)
 	free(s->id);
 }
 
-static void oom_serve(struct shim *s)
+static void oom_check(struct shim *s)
 {
 	struct shim_message m = {.event = shim_event_name(SHIM_EV_OOM)};
-	short got = shim_poll_revents(s, s->oom_slot);
-	uint64_t count;
+	uint64_t kills = runtime_oom_kills(&s->container);
 
-	if (!got)
+	if (kills <= s->oom_kills)
 		return;
-	/* On v1 an eventfd; it also fires once when the cgroup is removed. */
-	if (read(s->oom_fd, &count, sizeof count) < 0 && errno != EAGAIN && errno != EINVAL)
-		fd_close(&s->oom_fd);
-	if (!runtime_oom_killed(&s->container))
-		return;
+	s->oom_kills = kills;
 	s->oom = true;
 	control_send(s, &m);
+}
+
+static void oom_serve(struct shim *s)
+{
+	if (!shim_poll_revents(s, s->oom_slot))
+		return;
+	/* The descriptor also fires when the cgroup is removed. */
+	if (runtime_oom_drain(s->oom_fd) < 0)
+		fd_close(&s->oom_fd);
+	oom_check(s);
 }
 
 static void log_poll(struct shim *s)
@@ -155,7 +160,10 @@ static void poll_build(struct shim *s)
 		s->control_slot = shim_poll_add(s, s->control_fd,
 						POLLIN | (list_empty(&s->outbox) ? 0 : POLLOUT));
 	s->listen_slot = shim_poll_add(s, s->listen_fd, POLLIN);
-	s->oom_slot = s->oom_fd >= 0 ? shim_poll_add(s, s->oom_fd, POLLIN | POLLPRI) : -1;
+	s->oom_slot = s->oom_fd >= 0
+			      ? shim_poll_add(s, s->oom_fd,
+					      runtime_cgroup_version() == 2 ? POLLPRI : POLLIN)
+			      : -1;
 	log_poll(s);
 	io_poll(&s->main);
 	LIST_FOR_EACH (it, &s->execs)
@@ -249,6 +257,7 @@ static void serve(struct shim *s)
 		 */
 		s->oom_tried = true;
 		s->oom_fd = runtime_oom_fd(&s->container);
+		oom_check(s); /* what happened before */
 	}
 }
 

@@ -52,6 +52,12 @@ struct oci_root {
 	bool readonly;
 };
 
+/*
+ * A type of ours for what no OCI type says: the files of an image. source is the path inside it,
+ * options are its layers as the runtime's root file system names them, topmost first.
+ */
+#define OCI_MOUNT_IMAGE "coracle.image"
+
 struct oci_mount {
 	const char *destination, *type, *source;
 	struct strs options;

@@ -131,6 +131,49 @@ teardown_file() { stop_engine; }
 	equals "$output" "$(printf '750\n3072')"
 }
 
+@test "image mounts: read-only, of one layer and of several, a part of it; the image is in use" {
+	c run --name base default sh -c 'mkdir -p /data/sub && echo layered >/data/file && echo deep >/data/sub/x && ln -s data/sub /lnk && rm /etc/group'
+	c commit base stacked:1
+	c rm base
+	run -0 c run --rm --mount type=image,source=stacked:1,target=/img default sh -c 'cat /img/data/file; ls /img/bin/sh; ls /img/etc/group 2>&1; touch /img/x 2>&1; true'
+	contains "$output" layered
+	contains "$output" /img/bin/sh
+	contains "$output" "No such file"
+	contains "$output" "Read-only"
+	run -0 c run --rm --mount type=image,source=default,target=/img stacked:1 ls /img/bin/sh
+	# a folder, a file, through a link of the image, of one layer
+	run -0 c run --rm --mount type=image,source=stacked:1,target=/img,image-subpath=data/sub \
+		--mount type=image,source=stacked:1,target=/one,image-subpath=data/file \
+		--mount type=image,source=stacked:1,target=/lnk,image-subpath=lnk \
+		--mount type=image,source=default,target=/bin2,image-subpath=bin default sh -c 'ls /img; cat /one; cat /lnk/x; ls /bin2/sh; grep -c layers /proc/mounts; true'
+	equals "$output" "$(printf 'x\nlayered\ndeep\n/bin2/sh\n0')"
+	run c run --rm --mount type=image,source=stacked:1,target=/img,image-subpath=not/there default true
+	[ "$status" -ne 0 ]
+	contains "$output" "cannot access path not/there"
+	run c run --rm --mount type=image,source=stacked:1,target=/img,image-subpath=a/../../b default true
+	[ "$status" -ne 0 ]
+	contains "$output" "subpath must be a relative path"
+	run c run --rm --mount type=tmpfs,target=/img,image-subpath=x default true
+	[ "$status" -ne 0 ]
+	contains "$output" "image-*"
+	c run -d --name holder --mount type=image,source=stacked:1,target=/img default sleep 100000
+	c run --rm --volumes-from holder default cat /img/data/file
+	equals "$(c inspect --format '{{with index .Mounts 0}}{{.Type}} {{.Name}} {{.RW}}{{end}}' holder)" "image stacked:1 false"
+	for how in "" -f; do
+		run c rmi $how stacked:1
+		[ "$status" -ne 0 ]
+		contains "$output" "mounted at /img of container"
+	done
+	c restart -t 0 holder
+	run -0 c exec holder cat /img/data/file
+	equals "$output" layered
+	c rm -f holder
+	run c run --rm --mount type=image,source=not-there:1,target=/img default true
+	[ "$status" -ne 0 ]
+	contains "$output" "No such image"
+	run -0 c rmi stacked:1
+}
+
 @test "nothing is left of all this" {
 	no_leaks
 }

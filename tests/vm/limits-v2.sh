@@ -94,6 +94,42 @@ coracle rm -f "$id" >/dev/null
 sleep 0.2
 check "gone with the container" "$(find /sys/fs/cgroup -type d -name "*$id*" | wc -l)" 0
 
+# ---- everyday commands on this version ----
+id=$(coracle run -d --name live --memory 30m --cpus 0.5 default sh -c 'trap "exit 7" TERM; while :; do sleep 0.05; done')
+dir=$(find /sys/fs/cgroup -type d -name "*$id*" | head -n 1)
+check "exec joins the group" "$(coracle exec live sh -c 'grep -c . /proc/self/cgroup; cat /proc/self/cgroup')" "$(printf '1\n0::/')"
+check "exec in it counts: limits hold" "$(coracle exec live cat /sys/fs/cgroup/memory.max)" 31457280
+coracle update --memory 40m --memory-swap 40m --cpus 1.5 --pids-limit 77 live >/dev/null
+check "update: memory.max" "$(cat "$dir/memory.max")" 41943040
+check "update: cpu.max" "$(cat "$dir/cpu.max")" "150000 100000"
+check "update: pids.max" "$(cat "$dir/pids.max")" 77
+coracle update --restart on-failure:3 live >/dev/null
+check "update: restart policy" "$(coracle inspect --format '{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}' live)" "on-failure 3"
+coracle update --restart no live >/dev/null
+check "stats: the limit" "$(coracle stats --no-stream --format '{{.MemUsage}}' live | sed 's/.* //')" 40MiB
+in_range "stats: processes" "$(coracle stats --no-stream --format '{{.PIDs}}' live)" 1 3
+(printf 'GET /containers/live/stats?stream=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'; sleep 3) | coracle system dial-stdio >/run/stats.json
+for word in '"inactive_file":' '"workingset_activate_file":' '"pgfault":' '"cpu_pressure":' '"memory_pressure":' '"avg10":'; do
+	check "stats: has $word" "$(grep -c "$word" /run/stats.json)" 1
+done
+check "stats: no per-CPU numbers" "$(grep -c percpu_usage /run/stats.json)" 0
+coracle pause live >/dev/null
+check "paused" "$(coracle inspect --format '{{.State.Status}}' live)" paused
+check "exec in a paused one is refused" "$(coracle exec live true >/dev/null 2>&1; echo $?)" 1
+coracle kill live >/dev/null
+coracle wait live >/dev/null
+check "kill ends a paused one" "$(coracle inspect --format '{{.State.ExitCode}}' live)" 137
+coracle start live >/dev/null
+check "stop lets it say goodbye" "$(coracle stop live >/dev/null; coracle inspect --format '{{.State.ExitCode}}' live)" 7
+coracle rm live >/dev/null
+coracle run -d --name child --memory 24m --memory-swap 24m default sh -c 'tail /dev/zero; sleep 100000' >/dev/null
+i=0
+until [ "$(coracle inspect --format '{{.State.OOMKilled}}' child)" = true ] || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.1; done
+check "a child is killed for memory: OOMKilled, and it goes on" "$(coracle inspect --format '{{.State.OOMKilled}} {{.State.Running}}' child)" "true true"
+coracle rm -f child >/dev/null
+coracle create --name imgbase default sh -c 'mkdir /m; echo two >/m/f' >/dev/null && coracle start -a imgbase && coracle commit imgbase two:1 >/dev/null && coracle rm imgbase >/dev/null
+check "an image mount on this kernel" "$(r --mount type=image,source=two:1,target=/x,image-subpath=m default cat /x/f)" two
+
 # The OCI runtime alone, with limits that no flag sets yet: io and hugetlb.
 if command -v coracle-runtime >/dev/null; then
 	mkdir -p /run/bundle/rootfs/bin /run/bundle/rootfs/proc /run/bundle/rootfs/sys /run/bundle/rootfs/dev

@@ -112,9 +112,19 @@ int runtime_delete(const struct runtime_container *c, struct err *e)
 	return 0;
 }
 
-bool runtime_oom_killed(const struct runtime_container *c)
+uint64_t runtime_oom_kills(const struct runtime_container *c)
 {
 	return faccessat(bundle, "oom", F_OK, 0) == 0;
+}
+
+int runtime_oom_drain(int fd)
+{
+	return 0;
+}
+
+int runtime_cgroup_version(void)
+{
+	return 1;
 }
 
 int runtime_oom_fd(const struct runtime_container *c)
