@@ -364,7 +364,7 @@ void pending_free(struct pending_attach *p);
 
 /* ---- recover.c ---- */
 /* Before the rows are read: after a reboot nothing in the run folder is true any more. */
-void recover_boot(struct engine *g);
+bool recover_boot(struct engine *g);
 void recover_all(struct engine *g);
 void recover_lost(struct container *c); /* no shim: exit.json or 137, and clean up */
 

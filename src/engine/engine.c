@@ -425,8 +425,8 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	if (image_service_new(&ic, &g->images, e) < 0)
 		goto fail;
 	image_service_on_event(g->images, image_event, g);
-	recover_boot(g);
-	if (store_container_each(g->store, load_one, g, e) < 0)
+	if (image_recheck(g->images, recover_boot(g), e) < 0 ||
+	    store_container_each(g->store, load_one, g, e) < 0)
 		goto fail;
 	load_identity(g);
 	gc_schedule(g);

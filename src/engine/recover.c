@@ -144,7 +144,7 @@ static void remove_orphans(struct engine *g)
 		closedir(d);
 }
 
-void recover_boot(struct engine *g)
+bool recover_boot(struct engine *g)
 {
 	AUTO_BUF struct buf now = BUF_INIT(128);
 	AUTO_FREE char *before = NULL;
@@ -153,11 +153,11 @@ void recover_boot(struct engine *g)
 	struct err e = ERR_INIT;
 
 	if (fs_read_path("/proc/sys/kernel/random/boot_id", &now) < 0 || now.n < 36)
-		return;
+		return true;
 	json = xasprintf("\"%.36s\"", buf_text(&now));
 	if (store_doc_get(g->store, "engine", "boot", &before, &e) == 0 &&
 	    strcmp(before, json) == 0)
-		return;
+		return false;
 	if (before) {
 		log_info("the machine was started anew: nothing of the run folder is left");
 		fd = fs_open_dir(g->run_dir);
@@ -169,6 +169,7 @@ void recover_boot(struct engine *g)
 	err_clear(&e);
 	if (store_doc_put(g->store, "engine", "boot", json, &e) < 0)
 		log_warn("cannot remember the boot id: %s", e.text);
+	return before != NULL;
 }
 
 void recover_all(struct engine *g)

@@ -6,6 +6,7 @@
  * digest does not.
  */
 #include "image/fetch-priv.h"
+#include "image/flush-priv.h"
 #include "image/worker-priv.h"
 
 #include "base/clock.h"
@@ -167,6 +168,7 @@ static void fetch_commit(struct fetch *f)
 		return;
 	}
 	store_lease_layer(f->lease, &f->want.chain);
+	flush_soon(f->service);
 	tell(f, "Pull complete", 0, 0);
 	fetch_end(f, NULL);
 }
@@ -223,6 +225,7 @@ static int worker_line(void *ud, const struct json *j, struct err *e)
 			       f->want.blob.text);
 	f->content_size = json_u64(json_get(j, "contentSize"));
 	f->tmp.ids = fetch_ids(j);
+	f->tmp.unsynced = true;
 	return 0;
 }
 
@@ -245,7 +248,8 @@ static void worker_end(void *ud, const struct err *e)
 	fd_close(&f->blob_fd);
 	if (f->ingest) {
 		f->ingest = false;
-		if (store_ingest_commit(f->service->store, &f->want.blob, f->want.size, &err) < 0) {
+		if (store_ingest_commit(f->service->store, &f->want.blob, f->want.size, STORE_LATER,
+					&err) < 0) {
 			fetch_fail(f, &err, true);
 			return;
 		}
@@ -411,7 +415,7 @@ static int start_worker(struct fetch *f, struct err *e)
 	argv[n++] = "--diff-id";
 	argv[n++] = f->want.diff_id.text;
 	argv[n++] = "--progress";
-	argv[n++] = "--sync";
+	argv[n++] = "--sync-blob";
 	if (f->ingest) {
 		argv[n++] = "--blob-fd";
 		argv[n++] = blob;

@@ -50,6 +50,16 @@ struct fsck {
 void fsck_tell(struct fsck *f, const struct store_problem *p);
 void fsck_next(struct fsck *f); /* from the loop, once more */
 
+/* A worker compares the layer with its seal. *ret_dir and *ret_seal are the caller's to close;
+ * without a seal (negative) there is no worker. */
+struct layer_check {
+	int64_t id;
+	bool quick;
+	struct image_worker_ops ops;
+};
+int fsck_check_layer(struct image_service *s, const struct layer_check *o,
+		     struct image_worker **ret, int *ret_dir, int *ret_seal, struct err *e);
+
 /* ---- fsck-rebuild.c ---- */
 int fsck_rebuild_list(struct fsck *f, struct err *e);
 /* Start with f->images[f->image]; calls fsck_next() when it is over. */

@@ -218,15 +218,12 @@ static void item_done(void *ud, const struct err *e)
 	item_end(it);
 }
 
-static int start_worker(struct fsck_item *it, const char *const *argv, const struct spawn_fd *fds,
-			size_t nfds, int stdin_fd, struct err *e)
+static int start_worker(struct fsck_item *it, const char *const *argv, int stdin_fd, struct err *e)
 {
 	struct image_service *s = it->job->job.service;
 	struct image_worker_start o = {.loop = s->loop,
 				       .program = s->unpack,
 				       .argv = argv,
-				       .fds = fds,
-				       .nfds = nfds,
 				       .stdin_fd = stdin_fd,
 				       .ops = {.line = item_line, .end = item_done, .ud = it}};
 
@@ -252,10 +249,11 @@ static int start_blob(struct fsck_item *it, struct err *e)
 	}
 	if (it->job->o.quick)
 		return 0;
-	return start_worker(it, argv, NULL, 0, it->fd, e);
+	return start_worker(it, argv, it->fd, e);
 }
 
-static int start_layer(struct fsck_item *it, struct err *e)
+int fsck_check_layer(struct image_service *s, const struct layer_check *o,
+		     struct image_worker **ret, int *ret_dir, int *ret_seal, struct err *e)
 {
 	const char *argv[] = {UNPACK_PROGRAM,
 			      "check",
@@ -263,18 +261,34 @@ static int start_layer(struct fsck_item *it, struct err *e)
 			      "3",
 			      "--seal-fd",
 			      "4",
-			      it->job->o.quick ? "--quick" : NULL,
+			      o->quick ? "--quick" : NULL,
 			      NULL};
 
-	if (store_layer_open(it->job->job.service->store, it->layer.id, &it->fd, &it->seal_fd, e) <
-	    0)
+	if (store_layer_open(s->store, o->id, ret_dir, ret_seal, e) < 0)
 		return -1;
-	if (it->seal_fd < 0) { /* from before there were seals */
-		it->job->res.unsealed++;
+	if (*ret_seal < 0) /* from before there were seals */
 		return 0;
-	}
-	const struct spawn_fd fds[] = {{it->fd, CHILD_DIR_FD}, {it->seal_fd, CHILD_SEAL_FD}};
-	return start_worker(it, argv, fds, ARRAY_SIZE(fds), it->fd, e);
+	const struct spawn_fd fds[] = {{*ret_dir, CHILD_DIR_FD}, {*ret_seal, CHILD_SEAL_FD}};
+	const struct image_worker_start w = {.loop = s->loop,
+					     .program = s->unpack,
+					     .argv = argv,
+					     .fds = fds,
+					     .nfds = ARRAY_SIZE(fds),
+					     .stdin_fd = *ret_dir,
+					     .ops = o->ops};
+	return image_worker_start(&w, ret, e);
+}
+
+static int start_layer(struct fsck_item *it, struct err *e)
+{
+	const struct layer_check o = {.id = it->layer.id,
+				      .quick = it->job->o.quick,
+				      .ops = {.line = item_line, .end = item_done, .ud = it}};
+
+	if (fsck_check_layer(it->job->job.service, &o, &it->worker, &it->fd, &it->seal_fd, e) < 0)
+		return -1;
+	it->job->res.unsealed += it->seal_fd < 0;
+	return 0;
 }
 
 static void start_item(struct fsck *f)

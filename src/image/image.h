@@ -154,6 +154,13 @@ struct image_login {
 int image_login(struct image_service *s, const struct image_login *o,
 		const struct image_job_events *ev, struct image_job **ret, struct err *e);
 
+/*
+ * Layers that were not on the disk yet when the machine went down are compared with their seals and
+ * unpacked again from their blobs. Runs the loop until it is over: at the start of the engine,
+ * before anything uses a layer. new_boot: also drop what no image got to need.
+ */
+int image_recheck(struct image_service *s, bool new_boot, struct err *e);
+
 struct image_fsck_result {
 	uint64_t blobs, layers, entries, bytes; /* looked at; entries and bytes: their content */
 	uint64_t unsealed;			/* layers of which only the presence is known */

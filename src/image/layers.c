@@ -25,7 +25,17 @@ struct layer {
 	struct fetch_sub sub;
 };
 
+/* Blobs and their names on their way to the disk, by a thread of the pool. */
+struct settle {
+	uv_work_t work;
+	struct layers *set; /* NULL: nobody waits any more */
+	struct store_settle *files;
+	struct err err;
+	int rc;
+};
+
 struct layers {
+	struct settle *settle;
 	struct layers_want want;
 	struct service_soon *soon;
 	size_t n;
@@ -41,6 +51,42 @@ static void end(struct layers *s, const struct err *e)
 		return;
 	s->ended = true;
 	s->want.done(s->want.ud, e);
+}
+
+static void settle_run(uv_work_t *w)
+{
+	struct settle *t = CONTAINER_OF(w, struct settle, work);
+
+	t->rc = store_settle_run(t->files, &t->err);
+}
+
+static void settle_done(uv_work_t *w, int status)
+{
+	struct settle *t = CONTAINER_OF(w, struct settle, work);
+	struct layers *s = t->set;
+	struct err e = t->err;
+	bool failed = status < 0 || t->rc < 0;
+
+	store_settle_free(t->files);
+	free(t);
+	if (!s)
+		return;
+	s->settle = NULL;
+	end(s, failed ? &e : NULL);
+}
+
+/* The image can be told of when its blobs are durable; its layers' trees follow (flush.c). */
+static void settle(struct layers *s)
+{
+	struct settle *t;
+
+	if (s->settle)
+		return;
+	t = s->settle = NEW(struct settle);
+	t->set = s;
+	t->err = ERR_INIT;
+	t->files = store_settle_new(s->want.job->service->store, s->want.lease);
+	uv_queue_work(s->want.job->service->loop, &t->work, settle_run, settle_done);
 }
 
 static void layer_progress(void *ud, const char *status, int64_t current, int64_t total)
@@ -121,7 +167,7 @@ static void step(struct layers *s)
 		done += s->v[i].state == LAYER_DONE;
 	}
 	if (done == s->n) {
-		end(s, NULL);
+		settle(s);
 		return;
 	}
 	for (size_t i = 0; i < s->n; i++) {
@@ -198,6 +244,8 @@ void layers_free(struct layers *s)
 	if (!s)
 		return;
 	s->ended = true;
+	if (s->settle)
+		s->settle->set = NULL;
 	service_soon_cancel(s->soon);
 	for (size_t i = 0; i < s->n; i++)
 		fetch_unsubscribe(&s->v[i].sub);

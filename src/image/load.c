@@ -152,7 +152,8 @@ static int member_commit(struct load *l, const char *name, struct err *e)
 	m->committed = true;
 	if (store_blob_has(l->job.service->store, &m->digest, NULL))
 		return 0;
-	return store_stage_commit(l->job.service->store, m->file, &m->digest, m->size, e);
+	return store_stage_commit(l->job.service->store, m->file, &m->digest, m->size, STORE_LATER,
+				  e);
 }
 
 /* The member of a digest, checked: content and length are what the descriptor says. */

@@ -138,7 +138,7 @@ static int commit_layer(struct make *m, struct digest *ret_chain, struct err *e)
 	if (m->parent && m->parent->nlayers)
 		below = &m->parent->layers[m->parent->nlayers - 1];
 	store_lease_blob(m->lease, &m->blob);
-	if (store_stage_commit(s, m->file, &m->blob, m->size, e) < 0 ||
+	if (store_stage_commit(s, m->file, &m->blob, m->size, STORE_NOW, e) < 0 ||
 	    store_layer_commit(s, &m->tmp, below, &m->diff_id, &m->blob, m->content_size, &layer,
 			       e) < 0)
 		return -1;
@@ -168,7 +168,7 @@ static int put_image(struct make *m, bool layer, const struct digest *chain, con
 		chains[img.nlayers++] = *chain;
 		blobs[img.nblobs++] = m->blob;
 	}
-	if (store_blob_put(s, config, strlen(config), ret_id, e) < 0)
+	if (store_blob_put(s, config, strlen(config), STORE_NOW, ret_id, e) < 0)
 		return -1;
 	store_lease_blob(m->lease, ret_id);
 	blobs[img.nblobs++] = *ret_id;

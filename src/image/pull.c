@@ -258,7 +258,7 @@ static void use_config(struct pull *p, const char *text, size_t n)
 				   .diff_ids = &c.rootfs.diff_ids,
 				   .done = layers_done,
 				   .ud = p};
-	if (store_blob_put(p->job.service->store, text, n, &put, &e) < 0 ||
+	if (store_blob_put(p->job.service->store, text, n, STORE_LATER, &put, &e) < 0 ||
 	    layers_start(&want, &p->layers, &e) < 0)
 		goto fail;
 	return;
@@ -404,7 +404,7 @@ static int keep_top(struct pull *p, const char *text, size_t n, struct err *e)
 	if (p->indexes > 1)
 		return 0;
 	store_lease_blob(p->lease, &p->top);
-	return store_blob_put(p->job.service->store, text, n, &put, e);
+	return store_blob_put(p->job.service->store, text, n, STORE_LATER, &put, e);
 }
 
 static int check_manifest(struct pull *p, const struct http_response *resp, const struct buf *body,
@@ -462,7 +462,8 @@ static int use_manifest(struct pull *p, const struct document *d, const struct b
 	}
 	p->manifest_digest = got;
 	store_lease_blob(p->lease, &got);
-	if (store_blob_put(p->job.service->store, buf_text(body), body->n, &got, e) < 0)
+	if (store_blob_put(p->job.service->store, buf_text(body), body->n, STORE_LATER, &got, e) <
+	    0)
 		return -1;
 	return check_policy(p, e);
 }

@@ -253,7 +253,8 @@ static int blob_check(struct refer_save *s, const struct err *e, struct err *err
 		return err_set(err, ERR_INVALID, "blob %s has another digest: %s", s->digest.text,
 			       got.text);
 	fd_close(&s->fd);
-	if (store_ingest_commit(s->base.job.service->store, &s->digest, s->size, err) < 0)
+	if (store_ingest_commit(s->base.job.service->store, &s->digest, s->size, STORE_NOW, err) <
+	    0)
 		return -1;
 	s->ingest = false;
 	return 0;
@@ -347,7 +348,8 @@ static void manifest_done(void *ud, const struct http_response *resp, const stru
 	    remote_doc_read(d->digest_text, resp, body, s->base.arena, &doc, &err) == 0) {
 		store_lease_blob(s->lease, &doc.digest);
 		add_blob(s, &doc.digest, doc.n);
-		(void)store_blob_put(s->base.job.service->store, doc.text, doc.n, &put, &err);
+		(void)store_blob_put(s->base.job.service->store, doc.text, doc.n, STORE_NOW, &put,
+				     &err);
 	}
 	if (err.kind != ERR_NONE) {
 		err_wrap(&err, "referrer %s", d->digest_text);

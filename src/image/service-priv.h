@@ -10,6 +10,7 @@
 #include <uv.h>
 
 struct service_soon;
+struct flush;
 
 struct image_service {
 	uv_loop_t *loop;
@@ -25,6 +26,7 @@ struct image_service {
 	struct list jobs, dying; /* dying: cancelled, dropped in the loop's next turn */
 	struct service_soon *reaper;
 	struct list fetches; /* layers on their way, shared between jobs */
+	struct flush *flush; /* trees on their way to the disk; NULL: none */
 	image_event_fn on_event;
 	void *event_ud;
 };

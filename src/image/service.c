@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The service object, the common part of jobs, timers that run once. See service-priv.h. */
 #include "image/hostmatch.h"
+#include "image/flush-priv.h"
 #include "image/service-priv.h"
 
 #include "base/mem.h"
@@ -135,6 +136,7 @@ void image_service_free(struct image_service *s)
 		image_job_cancel(LIST_ENTRY(s->jobs.next, struct image_job, link));
 	service_soon_cancel(s->reaper);
 	reap(s);
+	flush_free(s);
 	http_free(s->http);
 	arena_free(s->arena);
 	arena_free(s->settings_arena);

@@ -57,6 +57,7 @@ enum {
 	OPT_LEVEL,
 	OPT_THREADS,
 	OPT_SEAL,
+	OPT_SYNC_BLOB,
 	OPT_QUICK,
 	OPT_DECODE,
 	OPT_KEEP_TYPES,
@@ -76,6 +77,7 @@ static const struct option options[] = {
 	{"plain", no_argument, NULL, OPT_PLAIN},
 	{"user-xattr", no_argument, NULL, OPT_USER_XATTR},
 	{"sync", no_argument, NULL, OPT_SYNC},
+	{"sync-blob", no_argument, NULL, OPT_SYNC_BLOB},
 	{"progress", no_argument, NULL, OPT_PROGRESS},
 	{"no-confine", no_argument, NULL, OPT_NO_CONFINE},
 	{"ingest-fd", required_argument, NULL, OPT_INGEST},
@@ -171,6 +173,9 @@ static int one_option(struct args *a, int opt, const char *v)
 		return 0;
 	case OPT_USER_XATTR:
 		a->user_xattr = true;
+		return 0;
+	case OPT_SYNC_BLOB:
+		a->in.sync_blob = true;
 		return 0;
 	case OPT_SYNC:
 		a->in.sync = true;
@@ -352,7 +357,6 @@ static int archive(const struct args *a, struct unpack_result *res, struct err *
 
 	if (a->ingest_fd < 0 || !a->prefix)
 		return err_set(e, ERR_INVALID, "archive needs --ingest-fd and --prefix");
-	o.in.sync = true;
 	if (!a->no_confine && unpack_confine(a->ingest_fd, true, false, e) < 0)
 		return err_wrap(e, "confine the unpacker");
 	if (decode_start(&o.in, &d, e) < 0 || decode_verdict(d, unpack_stage(&o, res, e), e) < 0)
@@ -441,6 +445,20 @@ static int compress(const struct args *a, struct unpack_result *res, struct err 
 	return 0;
 }
 
+/* Everything on the file system of --dir-fd on the disk. */
+static int sync_all(const struct args *a, struct err *e)
+{
+	static const char done[] = "{\"done\":true}\n";
+
+	if (a->dir_fd < 0)
+		return err_set(e, ERR_INVALID, "sync needs --dir-fd");
+	if (!a->no_confine && unpack_confine(FD_NONE, false, false, e) < 0)
+		return err_wrap(e, "confine the worker");
+	if (syncfs(a->dir_fd) < 0)
+		return err_sys(e, -errno, "sync the file system");
+	return fs_write_all(RESULT_FD, done, sizeof(done) - 1);
+}
+
 static void print_error(const struct err *e, const char *entry)
 {
 	struct buf b = BUF_INIT(64 * 1024);
@@ -475,11 +493,13 @@ int main(int argc, char **argv)
 		rc = pack(&a, &res, &e);
 	else if (!strcmp(mode, "compress"))
 		rc = compress(&a, &res, &e);
+	else if (!strcmp(mode, "sync"))
+		rc = sync_all(&a, &e);
 	else if (!strcmp(mode, "check"))
 		rc = check(&a, &e);
 	else
 		rc = err_set(&e, ERR_INVALID,
-			     "unknown mode \"%s\" (apply, archive, tar, pack, check)", mode);
+			     "unknown mode \"%s\" (apply, archive, tar, pack, check, sync)", mode);
 	if (rc < 0)
 		print_error(&e, res.entry);
 	/* Nothing is buffered; exit handlers would only meet the sandbox. */

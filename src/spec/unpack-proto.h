@@ -9,8 +9,8 @@
  * caller's words. Unknown fields are to be ignored.
  *   error:    {"kind":"<err_kind_name>","error":"<text>","entry":"<member, if it is about one>"}
  *   progress: {"progress":<input bytes consumed>}   only with --progress, at most ten per second
- *             {"syncing":true}   only with --progress and --sync: all work but waiting for the disk
- *             is done
+ *             {"syncing":true}   only with --progress and --sync or --sync-blob: all work but
+ *             waiting for the disk is done
  *
  * apply: unpack one layer (tar, plain or gzip or zstd, sniffed) as an overlayfs lower directory.
  *   coracle-unpack apply --target-fd N [options]
@@ -27,6 +27,7 @@
  *     --user-xattr        user.overlay.* instead of trusted.overlay.* (rootless)
  *     --seal-fd N         an empty file: gets the layer's seal, for `check`
  *     --sync              fsync the blob and syncfs the target before the result
+ *     --sync-blob         only the blob, or the input if it is a file; the disk begins early
  *     --progress
  *     --decode            xz and bzip2 too: sizes and digests are then those of the decoded bytes
  *     --no-confine        tests only: skip the sandbox
@@ -39,7 +40,7 @@
  *   coracle-unpack archive --ingest-fd N --prefix P [--max-entries N] [--max-size BYTES]
  *     one line per member, in archive order:
  *     {"name":"blobs/sha256/..","file":"P.17","size":N,"digest":"sha256:.."}
- *       a regular file, staged and fsynced under that name
+ *       a regular file, staged under that name, on its way to the disk
  *     {"name":"ab12/layer.tar","link":"cd34/layer.tar"}
  *       a symbolic or hard link, normalised inside the archive
  *     then {"done":true,"members":N,"size":N}
@@ -66,6 +67,10 @@
  *     --quick   everything but the content of the files
  *     {"path":"usr/bin/x","problem":"has other content"}   at most UNPACK_PROBLEMS_MAX of them
  *   {"done":true,"entries":N,"bytes":N,"problems":N}
+ *
+ * sync: syncfs of the file system of --dir-fd.
+ *   coracle-unpack sync --dir-fd N
+ *   {"done":true}
  *
  * compress: a layer compressed anew (docker push of layers that are stored as plain tar).
  *   coracle-unpack compress --out-fd N --compression gzip|zstd [--level N] [--threads N] [--digest

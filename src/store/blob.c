@@ -72,14 +72,15 @@ int store_blob_read(struct store *s, const struct digest *d, struct buf *out, st
 	return 0;
 }
 
-int store_blob_put(struct store *s, const void *p, size_t n, struct digest *ret, struct err *e)
+int store_blob_put(struct store *s, const void *p, size_t n, enum store_when when,
+		   struct digest *ret, struct err *e)
 {
 	struct digest d;
 	int rc;
 
 	digest_of(p, n, &d);
 	if (!store_blob_has(s, &d, NULL)) {
-		rc = fs_write_atomic(s->blobs_fd, digest_hex(&d), p, n, 0600, true);
+		rc = fs_write_atomic(s->blobs_fd, digest_hex(&d), p, n, 0600, when == STORE_NOW);
 		if (rc < 0)
 			return err_sys(e, rc, "write blob %s", d.text);
 	}
@@ -120,7 +121,7 @@ int store_ingest_open(struct store *s, const struct digest *d, int *ret_fd, uint
 /* A finished file of the ingest folder becomes a blob. A blob that is there already wins: same
  * content. */
 static int commit_file(struct store *s, const char *file, const struct digest *d, uint64_t size,
-		       struct err *e)
+		       enum store_when when, struct err *e)
 {
 	const char *hex = "";
 	struct stat st;
@@ -135,20 +136,21 @@ static int commit_file(struct store *s, const char *file, const struct digest *d
 	if ((uint64_t)st.st_size != size)
 		return err_set(e, ERR_INVALID, "blob %s has %llu bytes, expected %llu", d->text,
 			       (unsigned long long)st.st_size, (unsigned long long)size);
-	if (fsync(fd) < 0)
+	if (when == STORE_NOW && fsync(fd) < 0)
 		return err_sys(e, -errno, "fsync of blob %s", d->text);
 	if (renameat(s->ingest_fd, file, s->blobs_fd, hex) < 0)
 		return err_sys(e, -errno, "rename blob %s", d->text);
-	if (fsync(s->blobs_fd) < 0)
+	if (when == STORE_NOW && fsync(s->blobs_fd) < 0)
 		return err_sys(e, -errno, "fsync of the blob folder");
 	return 0;
 }
 
-int store_ingest_commit(struct store *s, const struct digest *d, uint64_t size, struct err *e)
+int store_ingest_commit(struct store *s, const struct digest *d, uint64_t size,
+			enum store_when when, struct err *e)
 {
 	char name[PARTIAL_NAME_MAX];
 
-	if (partial_name(d, name, e) < 0 || commit_file(s, name, d, size, e) < 0)
+	if (partial_name(d, name, e) < 0 || commit_file(s, name, d, size, when, e) < 0)
 		return -1;
 	(void)map_del(s->ingests, d->text);
 	return 0;
@@ -181,11 +183,11 @@ void store_stage_prefix(struct store *s, char ret[static 32])
 }
 
 int store_stage_commit(struct store *s, const char *file, const struct digest *d, uint64_t size,
-		       struct err *e)
+		       enum store_when when, struct err *e)
 {
 	if (strchr(file, '/'))
 		return err_set(e, ERR_INVALID, "bad name of a staged file: \"%s\"", file);
-	return commit_file(s, file, d, size, e);
+	return commit_file(s, file, d, size, when, e);
 }
 
 void store_stage_drop(struct store *s, const char *prefix)

@@ -309,6 +309,7 @@ static bool known_blob(struct store *s, const char *name)
 	AUTO_FREE char *digest = xasprintf("sha256:%s", name);
 
 	return lease_holds_blob(s, digest) || map_get(s->ingests, digest) ||
+	       unsynced_needs(s, digest) ||
 	       has_row(s, "SELECT 1 FROM image_blobs WHERE blob = ? LIMIT 1", digest);
 }
 

@@ -19,7 +19,7 @@
 
 #include "base/banned.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 static const char schema[] =
 	"CREATE TABLE layers(id INTEGER PRIMARY KEY AUTOINCREMENT, chain TEXT NOT NULL UNIQUE, "
@@ -73,6 +73,13 @@ static const char schema2[] = "ALTER TABLE layers ADD COLUMN disk INTEGER NOT NU
 			      "ALTER TABLE images ADD COLUMN used INTEGER NOT NULL DEFAULT 0;"
 			      "CREATE INDEX images_stored ON images(stored);"
 			      "PRAGMA user_version = 2;";
+
+/*
+ * 3: layers.unsynced: the boot during which the layer was unpacked while its tree is not known to
+ * be on the disk; '': it is.
+ */
+static const char schema3[] = "ALTER TABLE layers ADD COLUMN unsynced TEXT NOT NULL DEFAULT '';"
+			      "PRAGMA user_version = 3;";
 
 int db_fail(struct store *s, struct err *e, const char *what)
 {
@@ -130,7 +137,8 @@ int db_open_file(struct store *s, const char *name, struct err *e)
 		return 0;
 	if (tx_begin(s, true, e) < 0)
 		return -1;
-	if ((version < 1 && exec(s, schema, e) < 0) || exec(s, schema2, e) < 0) {
+	if ((version < 1 && exec(s, schema, e) < 0) || (version < 2 && exec(s, schema2, e) < 0) ||
+	    exec(s, schema3, e) < 0) {
 		tx_rollback(s);
 		return -1;
 	}

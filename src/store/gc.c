@@ -156,7 +156,7 @@ int gc_trash_layers(struct store *s, const struct id_list *dead, struct err *e)
 	return 0;
 }
 
-/* Trash the blob unless an image, a lease or a download needs it. */
+/* Trash the blob unless an image, a lease, a download or an unsynced layer needs it. */
 int gc_blob(struct store *s, const char *hex, uint64_t *freed, struct err *e)
 {
 	AUTO_FREE char *digest = xasprintf("sha256:%s", hex);
@@ -167,7 +167,7 @@ int gc_blob(struct store *s, const char *hex, uint64_t *freed, struct err *e)
 
 	if (rc < 0)
 		return -1;
-	if (rc > 0 || lease_holds_blob(s, digest) ||
+	if (rc > 0 || lease_holds_blob(s, digest) || unsynced_needs(s, digest) ||
 	    fstatat(s->blobs_fd, hex, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	if (trash_move(s, s->blobs_fd, hex, e) < 0)

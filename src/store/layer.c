@@ -73,6 +73,22 @@ int store_layer_each(struct store *s, store_layer_fn fn, void *ud, struct err *e
 	return rc;
 }
 
+int store_suspect_each(struct store *s, store_layer_fn fn, void *ud, struct err *e)
+{
+	AUTO_STMT sqlite3_stmt *st = db_bind(
+		s, e, COLUMNS "WHERE unsynced NOT IN ('', ?) ORDER BY id", "s", s->boot);
+	struct store_layer l;
+	int rc = st ? 0 : -1;
+
+	while (rc == 0 && (rc = db_step(s, st, e)) > 0) {
+		fill(st, &l);
+		if (fn(&l, ud))
+			return 0;
+		rc = 0;
+	}
+	return rc;
+}
+
 int store_layer_mark(struct store *s, const struct digest *chain, bool broken, struct err *e)
 {
 	if (tx_begin(s, true, e) < 0)
@@ -150,8 +166,11 @@ void store_layer_abort(struct store *s, struct store_layer_tmp *tmp)
 	finished(s, tmp);
 }
 
-/* Row first (it gives N), rename, sync, then commit: a crash in between leaves a directory that
- * repair removes. */
+/*
+ * Row first (it gives N), rename, sync, then commit: a crash in between leaves a directory that
+ * repair removes. An unsynced one is not waited for: the row may then be there without the
+ * directory, which makes it a broken one.
+ */
 static int insert(struct store *s, const struct store_layer_tmp *tmp, struct store_layer *l,
 		  struct err *e)
 {
@@ -159,10 +178,10 @@ static int insert(struct store *s, const struct store_layer_tmp *tmp, struct sto
 
 	if (db_run(s, NULL, e,
 		   "INSERT INTO layers(chain, diff_id, blob, parent, size, created, uid_min, "
-		   "uid_max, gid_min, gid_max) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		   "sssiiiiiii", l->chain.text, l->diff_id.text, l->blob.text, l->parent,
+		   "uid_max, gid_min, gid_max, unsynced) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		   "sssiiiiiiis", l->chain.text, l->diff_id.text, l->blob.text, l->parent,
 		   (int64_t)l->size, l->created, l->ids.uid_min, l->ids.uid_max, l->ids.gid_min,
-		   l->ids.gid_max) < 0)
+		   l->ids.gid_max, tmp->unsynced ? s->boot : "") < 0)
 		return -1;
 	l->id = sqlite3_last_insert_rowid(s->db);
 	snprintf(dir, sizeof(dir), "%lld", (long long)l->id);
@@ -191,16 +210,17 @@ static int replace(struct store *s, struct store_layer_tmp *tmp, struct store_la
 	snprintf(dir, sizeof(dir), "%lld", (long long)l->id);
 	if (trash_move(s, s->layers_fd, dir, e) < 0)
 		return -1;
-	if (renameat(s->layers_fd, tmp->name, s->layers_fd, dir) < 0 || fsync(s->layers_fd) < 0)
+	if (renameat(s->layers_fd, tmp->name, s->layers_fd, dir) < 0 ||
+	    (!tmp->unsynced && fsync(s->layers_fd) < 0))
 		return err_sys(e, -errno, "rename layer %s", l->chain.text);
-	if (tx_begin(s, true, e) < 0)
+	if (tx_begin(s, !tmp->unsynced, e) < 0)
 		return -1;
 	if (db_run(s, NULL, e,
 		   "UPDATE layers SET broken = 0, disk = -1, blob = ?, uid_min = ?, uid_max = ?, "
-		   "gid_min = ?, gid_max = ? WHERE id = ?",
-		   "siiiii", blob && digest_is_set(blob) ? blob->text : l->blob.text,
+		   "gid_min = ?, gid_max = ?, unsynced = ? WHERE id = ?",
+		   "siiiisi", blob && digest_is_set(blob) ? blob->text : l->blob.text,
 		   tmp->ids.uid_min, tmp->ids.uid_max, tmp->ids.gid_min, tmp->ids.gid_max,
-		   l->id) < 0) {
+		   tmp->unsynced ? s->boot : "", l->id) < 0) {
 		tx_rollback(s);
 		return -1;
 	}
@@ -208,6 +228,7 @@ static int replace(struct store *s, struct store_layer_tmp *tmp, struct store_la
 		return -1;
 	l->ids = tmp->ids;
 	l->broken = false;
+	unsynced_changed(s, l->id);
 	finished(s, tmp);
 	return 0;
 }
@@ -234,13 +255,13 @@ int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struc
 	}
 	if (blob)
 		l.blob = *blob;
-	if (tx_begin(s, true, e) < 0)
+	if (tx_begin(s, !tmp->unsynced, e) < 0)
 		return -1;
 	if (insert(s, tmp, &l, e) < 0) {
 		tx_rollback(s);
 		return -1;
 	}
-	if (fsync(s->layers_fd) < 0) {
+	if (!tmp->unsynced && fsync(s->layers_fd) < 0) {
 		(void)err_sys(e, -errno, "fsync of the layer folder");
 		tx_rollback(s);
 		undo(s, tmp, &l);
@@ -250,6 +271,7 @@ int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struc
 		undo(s, tmp, &l);
 		return -1;
 	}
+	unsynced_changed(s, l.id);
 	finished(s, tmp);
 	*ret = l;
 	return 0;

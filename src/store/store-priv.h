@@ -18,6 +18,12 @@ struct stmt_slot {
 	sqlite3_stmt *stmt;
 };
 
+/* Rows by number. */
+struct id_list {
+	int64_t *v;
+	size_t n, cap;
+};
+
 struct store {
 	sqlite3 *db;
 	struct stmt_slot stmts[STMT_SLOTS];
@@ -31,8 +37,11 @@ struct store {
 	struct map *busy;    /* names of layers being unpacked, prefixes of staged files */
 	struct list leases;
 	struct store_repair repair;
-	bool reserve;	 /* DATA/reserve exists: space for the commits that free space */
-	unsigned serial; /* for names of temporary things */
+	bool reserve;		/* DATA/reserve exists: space for the commits that free space */
+	unsigned serial;	/* for names of temporary things */
+	char boot[48];		/* of the machine; what layers.unsynced says in it */
+	struct id_list syncing; /* rows that the running sync covers */
+	bool blob_kept;		/* gc met a blob that only an unsynced layer needs */
 };
 
 struct store_lease {
@@ -88,13 +97,16 @@ int store_repair_all(struct store *s, struct err *e);
 /* A row for a volume's folder that has none. */
 int store_volume_adopt(struct store *s, const char *name, struct err *e);
 
+/* ---- unsynced.c ---- */
+void unsynced_boot(struct store *s);
+/* The row stands for another tree now: what a running sync covers is not it. */
+void unsynced_changed(struct store *s, int64_t id);
+/* A layer would need the blob to be made again. */
+bool unsynced_needs(struct store *s, const char *digest);
+
 /* ---- gc.c ---- */
 /* Layers nothing needs, only those of `only` (ids, NULL: any): rows deleted inside the caller's
  * transaction, ids appended to *dead. */
-struct id_list {
-	int64_t *v;
-	size_t n, cap;
-};
 void id_list_add(struct id_list *l, int64_t id);
 int gc_dead_layers(struct store *s, const struct id_list *only, struct id_list *dead,
 		   uint64_t *freed, store_digest_fn fn, void *ud, struct err *e);

@@ -142,6 +142,7 @@ int store_open(const char *data_dir, const char *run_dir, struct store **ret, st
 	s->ingests = map_new();
 	s->busy = map_new();
 	list_init(&s->leases);
+	unsynced_boot(s);
 	rc = fs_mkdirs(data_dir, 0711);
 	if (rc >= 0)
 		rc = fs_mkdirs(run_dir, 0711);
@@ -176,6 +177,7 @@ void store_close(struct store *s)
 	fd_close(&s->lock_fd);
 	map_free(s->ingests);
 	map_free(s->busy);
+	free(s->syncing.v);
 	free(s->data);
 	free(s->layers);
 	free(s->containers);

@@ -11,7 +11,9 @@
  * Durability: state.db is WAL with synchronous=NORMAL (a power cut may lose the newest
  * container rows, never the consistency); transactions about layers, images and volumes are
  * synchronous=FULL. Files become visible by rename after fsync, before the row that names them;
- * store_open() removes what has no row and drops rows that have no files.
+ * store_open() removes what has no row and drops rows that have no files. What is stored with
+ * STORE_LATER, and layers with `unsynced`, wait for store_settle_run() and the store_image_put()
+ * that makes the image known; the trees of such layers reach the disk after that.
  *
  * Errors: ERR_NOT_FOUND,
  * ERR_CONFLICT, ERR_INVALID as documented; ERR_SYSTEM for disk and database trouble.
@@ -79,8 +81,12 @@ bool store_blob_has(struct store *s, const struct digest *d, uint64_t *ret_size 
 int store_blob_open(struct store *s, const struct digest *d, int *ret_fd, struct err *e);
 /* Append the whole blob to out; ERR_LIMIT past out->max. For manifests and configs. */
 int store_blob_read(struct store *s, const struct digest *d, struct buf *out, struct err *e);
-/* Store bytes under their sha256. Existing is fine. Blocking (fsync). */
-int store_blob_put(struct store *s, const void *p, size_t n, struct digest *ret, struct err *e);
+/* When something must be on the disk: before the function returns (it blocks), or before the
+ * store_settle_run() of a lease that holds it does. */
+enum store_when { STORE_NOW, STORE_LATER };
+/* Store bytes under their sha256. Existing is fine. */
+int store_blob_put(struct store *s, const void *p, size_t n, enum store_when when,
+		   struct digest *ret, struct err *e);
 
 /*
  * Partial blob of a download: data/ingest/HEX.partial opened read-write, *ret_have bytes are
@@ -90,9 +96,10 @@ int store_blob_put(struct store *s, const void *p, size_t n, struct digest *ret,
  */
 int store_ingest_open(struct store *s, const struct digest *d, int *ret_fd, uint64_t *ret_have,
 		      struct err *e);
-/* The file is complete and its digest was checked: fsync, rename to blobs/. ERR_INVALID when the
- * size differs. */
-int store_ingest_commit(struct store *s, const struct digest *d, uint64_t size, struct err *e);
+/* The file is complete and its digest was checked: it goes to blobs/. ERR_INVALID when the size
+ * differs. */
+int store_ingest_commit(struct store *s, const struct digest *d, uint64_t size,
+			enum store_when when, struct err *e);
 /* give up for now; the bytes stay for a resume */
 void store_ingest_close(struct store *s, const struct digest *d);
 /* throw the bytes away (wrong digest) */
@@ -107,8 +114,14 @@ void store_ingest_abort(struct store *s, const struct digest *d);
 int store_ingest_dir(const struct store *s);
 void store_stage_prefix(struct store *s, char ret[static 32]);
 int store_stage_commit(struct store *s, const char *file, const struct digest *d, uint64_t size,
-		       struct err *e);
+		       enum store_when when, struct err *e);
 void store_stage_drop(struct store *s, const char *prefix);
+
+/* All blobs that a lease holds, and their names, on the disk. */
+struct store_settle;
+struct store_settle *store_settle_new(const struct store *s, const struct store_lease *l);
+int store_settle_run(struct store_settle *st, struct err *e); /* any thread; blocks */
+void store_settle_free(struct store_settle *st);
 
 /* ---- layers: data/layers/N/diff, overlayfs lower directories; keyed by chain id ---- */
 
@@ -150,6 +163,7 @@ struct store_layer_tmp {
 	int fd;	       /* of its diff directory, O_RDONLY|O_DIRECTORY; owned by this struct */
 	int seal_fd;   /* empty file for the unpacker's seal; owned too */
 	struct store_ids ids; /* filled by the caller before the commit */
+	bool unsynced; /* its tree is not on the disk yet, but its blob is or will be settled */
 };
 #define STORE_LAYER_TMP_INIT                                                                       \
 	((struct store_layer_tmp){.fd = FD_NONE, .seal_fd = FD_NONE, .ids = STORE_IDS_NONE})
@@ -166,6 +180,22 @@ int store_layer_commit(struct store *s, struct store_layer_tmp *tmp, const struc
 		       struct store_layer *ret, struct err *e);
 /* moved to the trash; unset is fine */
 void store_layer_abort(struct store *s, struct store_layer_tmp *tmp);
+
+/*
+ * Layers committed with `unsynced`, until their trees are on the disk. Their rows carry the boot:
+ * in the same one the page cache still has all they lost by a crash of the engine; after another
+ * one (a crash of the machine) they are suspects, to be checked, and unpacked again from their
+ * blobs if they are damaged. Their blobs are kept whatever happens to their images.
+ */
+/* Remember which layers a sync that begins now will cover; *ret_n: how many. */
+int store_unsynced_begin(struct store *s, size_t *ret_n, struct err *e);
+/* That sync is over. *ret_kept: blobs were kept from garbage collection for their sake. */
+int store_unsynced_end(struct store *s, bool *ret_kept, struct err *e);
+int store_suspect_each(struct store *s, store_layer_fn fn, void *ud, struct err *e); /* by N */
+/* It was checked, and is sound or marked broken: from now on only unsynced. */
+int store_suspect_done(struct store *s, const struct digest *chain, struct err *e);
+/* The folder of the layers, borrowed: for syncfs(2). Reports write errors since store_open(). */
+int store_layers_fd(const struct store *s);
 
 /* ---- images: id = digest of the config blob ---- */
 

@@ -176,14 +176,21 @@ static int verify_only(const struct unpack_apply *o, struct unpack_result *ret, 
 	return 0;
 }
 
-/* Both are on one file system as a rule; then one call makes both durable. */
-static int sync_all(const struct unpack_apply *o, struct err *e)
+/* What is left is to wait for the disk. */
+static void tell_syncing(const struct unpack_apply *o)
 {
 	static const char syncing[] = "{\"syncing\":true}\n";
-	struct stat blob, target;
 
 	if (o->in.progress_fd >= 0)
 		(void)fs_write_all(o->in.progress_fd, syncing, sizeof(syncing) - 1);
+}
+
+/* Both are on one file system as a rule; then one call makes both durable. */
+static int sync_all(const struct unpack_apply *o, struct err *e)
+{
+	struct stat blob, target;
+
+	tell_syncing(o);
 	if (o->in.blob_fd >= 0) {
 		if (fstat(o->in.blob_fd, &blob) < 0 || fstat(o->target_fd, &target) < 0)
 			return err_sys(e, -errno, "stat the layer");
@@ -208,9 +215,11 @@ int unpack_apply(const struct unpack_apply *o, struct unpack_result *ret, struct
 		return verify_only(o, ret, e);
 	}
 	in.sync = false; /* once, at the end */
-	if (reader_init(&r, &in, ret, e) == 0 && apply_all(&r, o, e) == 0)
+	if (reader_init(&r, &in, ret, e) == 0 && apply_all(&r, o, e) == 0) {
+		if (in.sync_blob)
+			tell_syncing(o);
 		rc = reader_finish(&r, e);
-	else if (e->kind == ERR_INVALID)
+	} else if (e->kind == ERR_INVALID)
 		reader_blame(&r, e);
 	reader_done(&r);
 	umask(old);

@@ -13,6 +13,8 @@
 
 #include "base/banned.h"
 
+#define WRITE_OUT_SIZE (8ull << 20)
+
 static const char zeros[16384];
 
 /* Holes of sparse members count as zero bytes of the content. */
@@ -33,7 +35,7 @@ static int add_hole(struct hasher *h, int fd, uint64_t n, struct err *e)
 static int stage_content(struct reader *r, int fd, uint64_t size, struct digest *ret, struct err *e)
 {
 	AUTO(hasher) struct hasher *h = hasher_new("sha256");
-	uint64_t end = 0, at;
+	uint64_t end = 0, told = 0, at;
 	const void *p;
 	size_t n;
 	int rc;
@@ -50,9 +52,15 @@ static int stage_content(struct reader *r, int fd, uint64_t size, struct digest 
 		if (rc < 0)
 			return err_sys(e, rc, "write");
 		end = at + n;
+		if (end - told >= WRITE_OUT_SIZE) { /* the disk may begin; only a hint */
+			(void)sync_file_range(fd, (off_t)told, (off_t)(end - told),
+					      SYNC_FILE_RANGE_WRITE);
+			told = end;
+		}
 	}
 	if (rc < 0 || add_hole(h, fd, size - end, e) < 0)
 		return -1;
+	(void)sync_file_range(fd, (off_t)told, 0, SYNC_FILE_RANGE_WRITE);
 	hasher_final(h, ret);
 	return 0;
 }
@@ -75,8 +83,6 @@ static int stage_file(struct reader *r, const struct unpack_stage *o, struct arc
 		return err_sys(e, -errno, "create the staged file");
 	if (stage_content(r, fd, (uint64_t)size, &d, e) < 0)
 		return -1;
-	if (o->in.sync && fsync(fd) < 0)
-		return err_sys(e, -errno, "fsync");
 	if (o->fn(r->name, file, (uint64_t)size, &d, NULL, o->ud))
 		return err_set(e, ERR_SYSTEM, "nobody reads the result");
 	return 0;

@@ -12,6 +12,7 @@
 #include "sys/fs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,6 +28,7 @@
 #define IN_SIZE		 (256 * 1024)
 #define RATIO_FREE_BYTES (256ull << 20) /* small inputs may expand as they like */
 #define PROGRESS_NS	 100000000ll
+#define WRITE_OUT_SIZE	 (8ull << 20)
 
 struct slot {
 	unsigned char *p;
@@ -38,7 +40,7 @@ struct stream {
 	bool raw;
 	/* stream thread only */
 	struct hasher *hash;
-	uint64_t total_in, total_out;
+	uint64_t total_in, total_out, written_out;
 	unsigned char *inbuf;
 	struct inflater *inflater;
 	int64_t progress_at;
@@ -116,6 +118,16 @@ static int blob_write(struct stream *s, const void *p, size_t n, struct err *e)
 	return 0;
 }
 
+/* Let the disk begin with the blob while the rest comes; only a hint. */
+static void write_out(struct stream *s)
+{
+	if (s->total_in - s->written_out < WRITE_OUT_SIZE)
+		return;
+	(void)sync_file_range(s->in.blob_fd >= 0 ? s->in.blob_fd : s->in.fd, (off_t)s->written_out,
+			      (off_t)(s->total_in - s->written_out), SYNC_FILE_RANGE_WRITE);
+	s->written_out = s->total_in;
+}
+
 /* Next input bytes into s->inbuf; 0 at the end. */
 static ssize_t input_read(struct stream *s, struct err *e)
 {
@@ -150,6 +162,8 @@ static ssize_t input_read(struct stream *s, struct err *e)
 	if (s->in.blob_fd >= 0 && !from_blob && blob_write(s, s->inbuf, (size_t)n, e) < 0)
 		return -1;
 	s->total_in += (uint64_t)n;
+	if (s->in.sync_blob)
+		write_out(s);
 	progress(s);
 	return n;
 }
@@ -291,6 +305,16 @@ static void prefer_digest(struct stream *s, struct err *e)
 			      s->in.digest.text, d.text);
 }
 
+/* The reader has the last bytes by now: it goes on unpacking meanwhile. */
+static int sync_blob(const struct stream *s, struct err *e)
+{
+	int fd = s->in.blob_fd >= 0 ? s->in.blob_fd : s->in.fd;
+
+	if (fdatasync(fd) < 0 && errno != EINVAL && errno != EROFS)
+		return err_sys(e, -errno, "fdatasync of the blob");
+	return 0;
+}
+
 static void *stream_main(void *arg)
 {
 	struct stream *s = arg;
@@ -306,6 +330,8 @@ static void *stream_main(void *arg)
 	}
 	if (rc == 0 && s->in.sync && s->in.blob_fd >= 0 && fsync(s->in.blob_fd) < 0)
 		(void)err_sys(&e, -errno, "fsync of the blob");
+	else if (rc == 0 && s->in.sync_blob)
+		(void)sync_blob(s, &e);
 	else if (rc < 0 && !digest_is_set(&d))
 		prefer_digest(s, &e);
 	pthread_mutex_lock(&s->lock);

@@ -35,6 +35,7 @@ struct unpack_input {
 	struct unpack_limits limits;
 	int progress_fd; /* FD_NONE, or where {"progress":N} lines go */
 	bool sync;	 /* fsync blob_fd, syncfs the target */
+	bool sync_blob;	 /* only blob_fd, or the input when there is none and it is a file */
 };
 #define UNPACK_INPUT_INIT                                                                          \
 	((struct unpack_input){                                                                    \

@@ -103,7 +103,7 @@ static inline struct digest add_image(struct fixture *f, const char *own)
 	struct digest base = add_layer(f, NULL, "base"),
 		      layers[2] = {base, add_layer(f, &base, own)}, id;
 
-	OK(store_blob_put(f->s, config, strlen(config), &id, &e));
+	OK(store_blob_put(f->s, config, strlen(config), STORE_NOW, &id, &e));
 	const struct store_image img = {.id = id,
 					.config = config,
 					.layers = layers,

@@ -39,16 +39,16 @@ static void test_blobs(void **state)
 	reopen(f); /* a cut download goes on where it was, also after a restart */
 	OK(store_ingest_open(f->s, &d, &fd, &have, &e));
 	assert_int_equal(have, 5);
-	FAILS(store_ingest_commit(f->s, &d, 10, &e), ERR_INVALID);
+	FAILS(store_ingest_commit(f->s, &d, 10, STORE_NOW, &e), ERR_INVALID);
 	assert_int_equal(pwrite(fd, "56789", 5, 5), 5);
 	close(fd);
-	OK(store_ingest_commit(f->s, &d, 10, &e));
+	OK(store_ingest_commit(f->s, &d, 10, STORE_NOW, &e));
 	assert_true(store_blob_has(f->s, &d, &size));
 	assert_int_equal(size, 10);
 	OK(store_blob_read(f->s, &d, &b, &e));
 	assert_string_equal(buf_text(&b), "0123456789");
 	FAILS(store_blob_read(f->s, &d, &small, &e), ERR_LIMIT);
-	OK(store_blob_put(f->s, "0123456789", 10, &got, &e));
+	OK(store_blob_put(f->s, "0123456789", 10, STORE_NOW, &got, &e));
 	assert_true(digest_eq(&got, &d));
 }
 
@@ -62,10 +62,10 @@ static void test_staging(void **state)
 	snprintf(file, sizeof(file), "%s.1", prefix);
 	assert_int_equal(fs_write_atomic(store_ingest_dir(f->s), file, "member", 6, 0600, false),
 			 0);
-	OK(store_stage_commit(f->s, file, &d, 6, &e));
+	OK(store_stage_commit(f->s, file, &d, 6, STORE_NOW, &e));
 	assert_true(store_blob_has(f->s, &d, NULL));
-	OK(store_stage_commit(f->s, file, &d, 6, &e)); /* gone, but the blob is there */
-	FAILS(store_stage_commit(f->s, "../state.db", &d, 6, &e), ERR_INVALID);
+	OK(store_stage_commit(f->s, file, &d, 6, STORE_NOW, &e)); /* gone, but the blob is there */
+	FAILS(store_stage_commit(f->s, "../state.db", &d, 6, STORE_NOW, &e), ERR_INVALID);
 	snprintf(file, sizeof(file), "%s.2", prefix);
 	assert_int_equal(fs_write_atomic(store_ingest_dir(f->s), file, "x", 1, 0600, false), 0);
 	store_stage_drop(f->s, prefix);
@@ -180,7 +180,7 @@ static void test_leases_and_gc(void **state)
 	struct store_lease *lease = store_lease_new(f->s);
 	uint64_t freed = 0;
 
-	OK(store_blob_put(f->s, "blob", 4, &blob, &e));
+	OK(store_blob_put(f->s, "blob", 4, STORE_NOW, &blob, &e));
 	store_lease_blob(lease, &blob);
 	store_lease_layer(lease, &top);
 	OK(store_gc(f->s, 0, &freed, &e));
