@@ -34,6 +34,8 @@ static const struct shape {
 	{"ksseiii", "layers(id, chain, diff_id, blob, parent, size, created)"},
 	{"ksseiiiiiiiii", "layers(id, chain, diff_id, blob, parent, size, created, disk, broken, "
 			  "uid_min, uid_max, gid_min, gid_max)"},
+	{"ksseiiiiiiiiit", "layers(id, chain, diff_id, blob, parent, size, created, disk, broken, "
+			   "uid_min, uid_max, gid_min, gid_max, unsynced)"},
 	{"setii", "images(id, manifest, config, size, stored)"},
 	{"setiiitti", "images(id, manifest, config, size, stored, created, labels, parent, used)"},
 	{"sii", "image_layers(image, pos, layer)"},
