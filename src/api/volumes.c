@@ -59,7 +59,9 @@ static void prune(struct api_request *r)
 	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0)
 		api_reply_error(r, &e);
 	else
-		api_finish_json(r, engine_volume_prune(r->engine, &f, &out, &e), &out, &e);
+		api_finish_json(
+			r, engine_volume_prune(r->engine, &f, r->target.version < 42, &out, &e),
+			&out, &e);
 }
 
 static void update(struct api_request *r)

@@ -267,7 +267,9 @@ int engine_volume_create(struct engine *g, const struct volume_create *body, str
 int engine_volume_list(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
 int engine_volume_inspect(struct engine *g, const char *name, struct buf *out, struct err *e);
 int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e);
-int engine_volume_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
+/* every: named volumes too, as clients before API 1.42 mean it. */
+int engine_volume_prune(struct engine *g, const struct filters *f, bool every, struct buf *out,
+			struct err *e);
 
 /* ---- images (pull, load and save go through engine_images()) ---- */
 

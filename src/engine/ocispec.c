@@ -613,7 +613,8 @@ static int process(const struct ocispec_in *in, struct oci_process *p, struct ar
 		*box = (struct oci_box){in->console_h, in->console_w};
 		p->console_size = box;
 	}
-	p->user.username = is_set(c->user) ? c->user : NULL;
+	/* Not left out: root may be a member of further groups. */
+	p->user.username = is_set(c->user) ? c->user : "0";
 	p->user.group_add = h->group_add;
 	strs_push(&p->args, a, in->path);
 	for (size_t i = 0; i < in->args->n; i++)

@@ -83,6 +83,7 @@ struct volume_list {
 	struct jw w;
 	struct arena *a;
 	struct strs prune;
+	bool every;
 };
 
 static bool name_contains(const struct filters *f, const char *name)
@@ -193,11 +194,8 @@ int engine_volume_remove(struct engine *g, const char *name, bool force, struct 
 static int volume_prune_one(const struct store_volume *v, void *ud)
 {
 	struct volume_list *l = ud;
-	const struct strs *all = filters_get(l->f, "all");
-	bool every = all && all->n > 0 &&
-		     (strcmp(all->v[0], "true") == 0 || strcmp(all->v[0], "1") == 0);
 
-	if ((!v->anonymous && !every) || volume_in_use(l->g, v->name, NULL) ||
+	if ((!v->anonymous && !l->every) || volume_in_use(l->g, v->name, NULL) ||
 	    !volume_labels_match(l, v))
 		return 0;
 	const char **n = arena_alloc(l->a, (l->prune.n + 1) * sizeof(*n));
@@ -209,13 +207,17 @@ static int volume_prune_one(const struct store_volume *v, void *ud)
 	return 0;
 }
 
-int engine_volume_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e)
+int engine_volume_prune(struct engine *g, const struct filters *f, bool every, struct buf *out,
+			struct err *e)
 {
 	static const char *const allowed[] = {"label", "label!", "all", NULL};
 	AUTO(arena) struct arena *a = arena_new();
 	struct volume_list l = {.g = g, .f = f, .w = JW_INIT(out), .a = a};
+	const struct strs *all = filters_get(f, "all");
 	uint64_t freed = 0;
 
+	l.every = every || (all && all->n > 0 &&
+			    (strcmp(all->v[0], "true") == 0 || strcmp(all->v[0], "1") == 0));
 	if (filters_check(f, allowed, e) < 0 ||
 	    store_volume_each(g->store, volume_prune_one, &l, e) < 0)
 		return -1;

@@ -298,7 +298,9 @@ static int find_program(const char *name, const char *path_list, char *ret, size
 						       : "file name too long");
 		if (no)
 			return err_set(e, ERR_NOT_EXECUTABLE, START_FAILED "exec: \"%s\": %s", name,
-				       no == EISDIR ? "is a directory" : "permission denied");
+				       /* Clients turn the last words into exit code 126. */
+				       no == EISDIR ? "is a directory: permission denied"
+						    : "permission denied");
 		snprintf(ret, n, "%s", name);
 		return 0;
 	}

@@ -138,6 +138,9 @@ static int resolve_names(struct launch *l, const struct buf *passwd, const struc
 		return err_set(e, ERR_INVALID,
 			       "unable to find group %s: no matching entries in group file",
 			       group_name);
+	/* As Docker does: without it a mode like 0705 lets the user in whose own group it shuts out
+	 * (CVE-2022-36109). */
+	add_group(l, l->gid);
 	if (!group_name && found)
 		add_memberships(group, login, l);
 	return 0;
