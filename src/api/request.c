@@ -163,28 +163,40 @@ static void on_pipe_room(uv_poll_t *p, int status, int events)
 		request_resume(w->r);
 }
 
-/* Bytes taken; 0 when the pipe is full and the request was suspended. */
+/*
+ * Bytes taken; fewer than n when the pipe is full and the request was suspended. It must be: after
+ * a part libmicrohttpd waits for more from the client, who may have sent everything.
+ */
 static size_t feed_pipe(struct request *r, const char *data, size_t n)
 {
+	size_t taken = 0;
+
 	if (r->pipe_fd < 0)
 		return n; /* nobody reads: throw away */
-	ssize_t done = write(r->pipe_fd, data, n);
-	if (done > 0)
-		return (size_t)done;
-	if (done < 0 && errno == EINTR)
-		return 0;
-	if (done < 0 && errno != EAGAIN) {
+	while (taken < n) {
+		ssize_t done = write(r->pipe_fd, data + taken, n - taken);
+
+		if (done > 0) {
+			taken += (size_t)done;
+			continue;
+		}
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0 && errno == EAGAIN)
+			break;
 		watch_close(&r->pipe);
 		fd_close(&r->pipe_fd);
 		return n;
 	}
+	if (taken == n)
+		return n;
 	if (!r->pipe)
 		r->pipe = watch_new(r->server, r, fcntl(r->pipe_fd, F_DUPFD_CLOEXEC, 3));
 	if (!r->pipe)
 		return n;
 	uv_poll_start(&r->pipe->poll, UV_WRITABLE | UV_DISCONNECT, on_pipe_room);
 	request_suspend(r);
-	return 0;
+	return taken;
 }
 
 static enum MHD_Result take_body(struct request *r, const char *data, size_t *size)

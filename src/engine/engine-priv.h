@@ -366,7 +366,8 @@ void pending_free(struct pending_attach *p);
 /* Before the rows are read: after a reboot nothing in the run folder is true any more. */
 bool recover_boot(struct engine *g);
 void recover_all(struct engine *g);
-void recover_lost(struct container *c); /* no shim: exit.json or 137, and clean up */
+void recover_lost(struct container *c);	   /* no shim: exit.json or 137, and clean up */
+void recover_remains(struct container *c); /* kill and remove what its dead shim left */
 
 /* ---- events.c ---- */
 void events_init(struct engine *g);

@@ -36,8 +36,16 @@ static void kill_remains(const char *dir, const char *id, const char *cgroup_par
 		"%s/%s", cgroup_parent && *cgroup_parent ? cgroup_parent : "/coracle", id);
 	struct runtime_container rc = RUNTIME_CONTAINER_INIT;
 	struct shim_state st = {0};
+	struct shim_config sc = {0};
 	struct err e = ERR_INIT;
 
+	/* Without a row only the shim's own file knows the parent. */
+	if (!cgroup_parent &&
+	    read_document(dir, SHIM_CONFIG_FILE, &shim_config_schema, &sc, a) == 0 &&
+	    sc.cgroup_parent && *sc.cgroup_parent) {
+		free(cgroup);
+		cgroup = xasprintf("%s/%s", sc.cgroup_parent, id);
+	}
 	if (read_document(dir, SHIM_STATE_FILE, &shim_state_schema, &st, a) == 0 && st.pid > 1 &&
 	    runtime_adopt((pid_t)st.pid, st.start_ticks, cgroup, &rc, &e) == 0)
 		runtime_kill(&rc, SIGKILL, &e);
@@ -47,6 +55,13 @@ static void kill_remains(const char *dir, const char *id, const char *cgroup_par
 	if (runtime_delete(&rc, &e) < 0)
 		log_warn("container %.12s: cannot remove its cgroup: %s", id, e.text);
 	runtime_container_done(&rc);
+}
+
+void recover_remains(struct container *c)
+{
+	AUTO_FREE char *dir = container_run_path(c, NULL);
+
+	kill_remains(dir, c->id, c->host.cgroup_parent);
 }
 
 void recover_lost(struct container *c)

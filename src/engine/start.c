@@ -295,6 +295,8 @@ static void start_failed(struct container *c, struct err *e)
 
 		shim_call(c->shim, &quit, -1, NULL, NULL, &ignored);
 		shim_drop(c);
+	} else { /* it died in the middle: nobody else takes away what it began */
+		recover_remains(c);
 	}
 	c->starting = false;
 	volumes_unmount(c);

@@ -29,7 +29,10 @@ static int put_rows(struct store *s, const struct store_image *img, struct err *
 	uint64_t size = 0;
 	struct store_layer l;
 
-	if (db_run(s, NULL, e, "DELETE FROM image_layers WHERE image = ?", "s", img->id.text) < 0 ||
+	if (db_run(s, NULL, e, "DELETE FROM image_layers WHERE image = ?", "s", img->id.text) < 0)
+		return -1;
+	/* Without a manifest of its own it keeps the one it has, and what that names. */
+	if (img->manifest.text[0] &&
 	    db_run(s, NULL, e, "DELETE FROM image_blobs WHERE image = ?", "s", img->id.text) < 0)
 		return -1;
 	for (size_t i = 0; i < img->nlayers; i++) {
@@ -58,13 +61,25 @@ static int put_rows(struct store *s, const struct store_image *img, struct err *
 
 int store_image_put(struct store *s, const struct store_image *img, struct err *e)
 {
+	AUTO(store_image) struct store_image *old = NULL;
+	struct err none = ERR_INIT;
+	uint64_t freed = 0;
+
+	if (store_image_get(s, &img->id, &old, &none) < 0)
+		old = NULL;
 	if (tx_begin(s, true, e) < 0)
 		return -1;
 	if (put_rows(s, img, e) < 0) {
 		tx_rollback(s);
 		return -1;
 	}
-	return tx_commit(s, e);
+	if (tx_commit(s, e) < 0)
+		return -1;
+	/* The same image by another manifest: the blobs of the former are nobody's now. A failure
+	 * here loses nothing; garbage collection comes again. */
+	for (size_t i = 0; old && i < old->nblobs; i++)
+		(void)gc_blob(s, digest_hex(&old->blobs[i]), &freed, &none);
+	return 0;
 }
 
 static int count_of(struct store *s, const char *sql, const char *key, size_t *ret, struct err *e)

@@ -133,6 +133,35 @@ static void measure(struct fixture *f)
 					  sum->ingest + sum->trash + sum->database + sum->other);
 }
 
+/* The same image by another manifest takes the former's blobs along; without one it keeps them. */
+static void test_image_again(void **state)
+{
+	struct fixture *f = *state;
+	struct digest id = add_image(f, "a"), first, second;
+	AUTO(store_image) struct store_image *img = NULL;
+
+	OK(store_image_get(f->s, &id, &img, &e));
+	OK(store_blob_put(f->s, "first", 5, &first, &e));
+	struct digest blobs[] = {id, first};
+	struct store_image again = *img;
+	again.manifest = first;
+	again.blobs = blobs;
+	again.nblobs = 2;
+	OK(store_image_put(f->s, &again, &e));
+	again.manifest = (struct digest){0};
+	again.nblobs = 1;
+	OK(store_image_put(f->s, &again, &e));
+	OK(store_gc(f->s, 0, NULL, &e));
+	assert_true(store_blob_has(f->s, &first, NULL));
+	OK(store_blob_put(f->s, "second", 6, &second, &e));
+	blobs[1] = again.manifest = second;
+	again.nblobs = 2;
+	OK(store_image_put(f->s, &again, &e));
+	assert_false(store_blob_has(f->s, &first, NULL));
+	assert_true(store_blob_has(f->s, &second, NULL));
+	assert_true(store_blob_has(f->s, &id, NULL));
+}
+
 static void test_images(void **state)
 {
 	struct fixture *f = *state;
@@ -307,11 +336,10 @@ static void test_insert_is_quick(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_lock),       CASE(test_blobs),
-		CASE(test_staging),    CASE(test_layers),
-		CASE(test_images),     CASE(test_leases_and_gc),
-		CASE(test_containers), CASE(test_volumes),
-		CASE(test_docs),       CASE(test_insert_is_quick),
+		CASE(test_lock),	  CASE(test_blobs),	      CASE(test_staging),
+		CASE(test_layers),	  CASE(test_images),	      CASE(test_image_again),
+		CASE(test_leases_and_gc), CASE(test_containers),      CASE(test_volumes),
+		CASE(test_docs),	  CASE(test_insert_is_quick),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
