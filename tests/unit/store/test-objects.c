@@ -141,7 +141,7 @@ static void test_image_again(void **state)
 	AUTO(store_image) struct store_image *img = NULL;
 
 	OK(store_image_get(f->s, &id, &img, &e));
-	OK(store_blob_put(f->s, "first", 5, &first, &e));
+	OK(store_blob_put(f->s, "first", 5, STORE_NOW, &first, &e));
 	struct digest blobs[] = {id, first};
 	struct store_image again = *img;
 	again.manifest = first;
@@ -153,7 +153,7 @@ static void test_image_again(void **state)
 	OK(store_image_put(f->s, &again, &e));
 	OK(store_gc(f->s, 0, NULL, &e));
 	assert_true(store_blob_has(f->s, &first, NULL));
-	OK(store_blob_put(f->s, "second", 6, &second, &e));
+	OK(store_blob_put(f->s, "second", 6, STORE_NOW, &second, &e));
 	blobs[1] = again.manifest = second;
 	again.nblobs = 2;
 	OK(store_image_put(f->s, &again, &e));
