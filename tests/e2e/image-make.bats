@@ -149,6 +149,7 @@ s.serve_forever()' "$HOME_DIR" >/dev/null 2>&1 3>&- &
 	code 1
 	contains "$output" "failed to GET $url/none.tar with status 404"
 	kill "$server"
+	wait "$server" || true # its socket closes with it
 	run c import "$url/src.tar"
 	code 1
 	contains "$output" 'connection refused'
