@@ -13,7 +13,7 @@ d ps -l
 d ps -n 2
 d ps -aq --no-trunc
 d ps -as
-d ps -a --no-trunc --format '{{.Names}}|{{.Image}}|{{.Command}}|{{.State}}|{{.Status}}|{{.Ports}}|{{.Labels}}|{{.Mounts}}|{{.Networks}}|{{.LocalVolumes}}|{{.RunningFor}}'
+d ps -a --no-trunc --format '{{.Names}}|{{.Image}}|{{.Command}}|{{.State}}|{{.Status}}|{{.Ports}}|{{.Mounts}}|{{.Networks}}|{{.LocalVolumes}}|{{.RunningFor}}'
 d ps -a --format '{{json .}}' --filter name=one
 d ps -a --format 'table {{.Names}}\t{{.Image}}'
 d ps -a --format '{{.Label "a"}}'
