@@ -77,6 +77,9 @@ def normalise(text, roots):
         line = NUMBERS.sub(r'.\1 = <N>', line)
         # Columns are as wide as their longest word, which was just replaced.
         line = re.sub(r'(?<=\S)( {2,}|\t+)', '  ', line).rstrip()
-        if line:
+        # Left out: what Docker's client says only when it loses a race, and the kernel's own list: each has another.
+        if line.endswith('msg="error waiting for container: context canceled"'):
+            continue
+        if line and not line.startswith('.memory_stats.stats.'):
             out.append(line)
     return '\n'.join(out)

@@ -87,7 +87,7 @@ d run --rm "${n[@]}" -d -a stdout box:1 true
 d run --rm "${n[@]}" box:1 sh -c 'kill -9 $$'
 d run --rm "${n[@]}" box:1 sh -c 'kill -TERM $$'
 d run --rm "${n[@]}" -h host1 box:1 hostname
-d run --rm "${n[@]}" -e A=1 -e B -e C= box:1 env
+d run --rm "${n[@]}" -e A=1 -e B -e C= box:1 sh -c 'env | sort'
 d run --rm "${n[@]}" -t box:1 true
 d run --rm "${n[@]}" --read-only box:1 touch /x
 d run --rm "${n[@]}" --tmpfs /t:size=1m,mode=700 box:1 stat -c %a /t
