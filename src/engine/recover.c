@@ -70,8 +70,9 @@ void recover_lost(struct container *c)
 	AUTO(arena) struct arena *a = arena_new();
 	struct shim_exit ex = {.code = 137};
 
-	if (read_document(dir, SHIM_EXIT_FILE, &shim_exit_schema, &ex, a) < 0)
-		kill_remains(dir, c->id, c->host.cgroup_parent);
+	/* Its exit file is written before its control groups go: it may have died between. */
+	read_document(dir, SHIM_EXIT_FILE, &shim_exit_schema, &ex, a);
+	kill_remains(dir, c->id, c->host.cgroup_parent);
 	if (!c->st.started && !c->st.running &&
 	    ex.finished_at == 0) { /* never ran: it is only created */
 		shim_drop(c);

@@ -67,6 +67,8 @@ class Rig:
         self.sock = self.home + '/run/coracle.sock'
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(('CORACLE_', 'DOCKER_'))}
         self.env['CORACLE_HOME'] = self.home
+        # With an address of its own the command line does not start an engine in the place of a killed one.
+        self.env['CORACLE_HOST'] = 'unix://' + self.sock
         self.ids = set()
         self.engine = None
         self.log = open(self.home + '/engine.log', 'ab')
