@@ -3,12 +3,10 @@
  * image_referrers_save(): manifest after manifest, blob after blob into the store (leased, so that
  * they stay until the tar is written), then the worker writes the layout from there.
  */
+#include "image/archive-priv.h"
 #include "image/referrers-job.h"
-#include "image/worker-priv.h"
 
-#include "base/map.h"
 #include "base/mem.h"
-#include "spec/unpack-proto.h"
 #include "sys/fs.h"
 
 #include <stdio.h>
@@ -16,23 +14,17 @@
 
 #include "base/banned.h"
 
-#define LIST_MAX     ((size_t)64 << 20)
-#define CHILD_OUT_FD 3
-#define CHILD_DIR_FD 4
+#define LIST_MAX ((size_t)64 << 20)
 
 struct refer_save {
 	struct refer_job base;
 	struct store_lease *lease;
 	struct registry_call *call;
-	struct map *seen; /* digests in the list */
-	size_t next;	  /* artifact */
+	size_t next; /* artifact */
 	struct oci_manifest manifest;
 	size_t blob; /* config, then layers */
-	struct buf list;
-	size_t fed;
+	struct archive archive;
 	int out_fd;
-	struct image_worker *worker;
-	bool written;
 	/* the blob on its way */
 	struct digest digest;
 	struct hasher *hasher;
@@ -60,12 +52,10 @@ static void save_drop(struct image_job *j)
 	struct image_service *service = j->service;
 	bool any = s->next > 0;
 
-	image_worker_cancel(s->worker);
+	archive_free(&s->archive);
 	registry_cancel(s->call);
 	blob_close(s);
 	refer_done(&s->base);
-	map_free(s->seen);
-	buf_done(&s->list);
 	fd_close(&s->out_fd);
 	store_lease_free(s->lease);
 	free(s);
@@ -78,54 +68,6 @@ static void fail(struct refer_save *s, const struct err *e)
 	struct err err = *e;
 
 	job_end(&s->base.job, NULL, &err);
-}
-
-/* ---- the list of members ---- */
-
-static void member_begin(struct jw *w, const char *name)
-{
-	jw_obj(w);
-	jw_kv_str(w, "name", name);
-}
-
-static void member_end(struct refer_save *s, struct jw *w)
-{
-	jw_kv_i64(w, "mtime", 0);
-	jw_obj_end(w);
-	buf_addc(&s->list, '\n');
-}
-
-static void add_dir(struct refer_save *s, const char *name)
-{
-	struct jw w = JW_INIT(&s->list);
-
-	member_begin(&w, name);
-	jw_kv_bool(&w, "dir", true);
-	member_end(s, &w);
-}
-
-static void add_text(struct refer_save *s, const char *name, const char *text)
-{
-	struct jw w = JW_INIT(&s->list);
-
-	member_begin(&w, name);
-	jw_kv_str(&w, "text", text);
-	member_end(s, &w);
-}
-
-static void add_blob(struct refer_save *s, const struct digest *d, uint64_t size)
-{
-	struct jw w = JW_INIT(&s->list);
-	char name[160];
-
-	if (map_set(s->seen, d->text, s))
-		return;
-	snprintf(name, sizeof(name), "blobs/%.*s/%s", (int)(digest_hex(d) - d->text - 1), d->text,
-		 digest_hex(d));
-	member_begin(&w, name);
-	jw_kv_str(&w, "file", name + strlen("blobs/"));
-	jw_kv_u64(&w, "size", size);
-	member_end(s, &w);
 }
 
 static void add_index(struct refer_save *s)
@@ -142,67 +84,17 @@ static void add_index(struct refer_save *s)
 		json_encode(&w, &oci_descriptor_schema, oci_descriptor_at(&s->base.found, i));
 	jw_arr_end(&w);
 	jw_obj_end(&w);
-	add_text(s, "index.json", buf_text(&text));
+	archive_add_text(&s->archive, "index.json", buf_text(&text));
 }
 
-/* ---- the worker ---- */
+/* ---- the end ---- */
 
-static void feed(void *ud)
-{
-	struct refer_save *s = ud;
-
-	while (s->fed < s->list.n) {
-		size_t n = MIN(s->list.n - s->fed, (size_t)65536);
-		const char *p = s->list.p + s->fed;
-
-		s->fed += n;
-		if (!image_worker_feed(s->worker, p, n))
-			return;
-	}
-	image_worker_feed_end(s->worker);
-}
-
-static int worker_line(void *ud, const struct json *j, struct err *e)
-{
-	struct refer_save *s = ud;
-
-	if (json_bool(json_get(j, "done")))
-		s->written = true;
-	return 0;
-}
-
-static void worker_end(void *ud, const struct err *e)
+static void save_end(void *ud, const struct err *e)
 {
 	struct refer_save *s = ud;
 	struct err err = e ? *e : ERR_INIT;
 
-	s->worker = NULL;
-	if (!e && !s->written)
-		err_set(&err, ERR_SYSTEM, UNPACK_PROGRAM " did not finish the archive");
-	job_end(&s->base.job, s->base.subject_digest.text, err.kind == ERR_NONE ? NULL : &err);
-}
-
-static int start_worker(struct refer_save *s, struct err *e)
-{
-	struct image_service *service = s->base.job.service;
-	AUTO_FREE char *path = xasprintf("%s/blobs", store_data_dir(service->store));
-	AUTO_FD int dir_fd = fs_open_dir(path);
-
-	if (dir_fd < 0)
-		return err_sys(e, dir_fd, "cannot open %s", path);
-	const char *argv[] = {UNPACK_PROGRAM, "tar", "--out-fd", "3", "--dir-fd", "4", NULL};
-	struct spawn_fd fds[] = {{s->out_fd, CHILD_OUT_FD}, {dir_fd, CHILD_DIR_FD}};
-	struct image_worker_start o = {
-		.loop = service->loop,
-		.program = service->unpack,
-		.argv = argv,
-		.fds = fds,
-		.nfds = 2,
-		.stdin_fd = FD_NONE,
-		.ops = {.line = worker_line, .end = worker_end, .drained = feed, .ud = s}};
-	int rc = image_worker_start(&o, &s->worker, e);
-	fd_close(&s->out_fd); /* the worker's alone: its end is the reader's end */
-	return rc;
+	job_end(&s->base.job, s->base.subject_digest.text, e ? &err : NULL);
 }
 
 static void write_layout(struct refer_save *s)
@@ -210,13 +102,13 @@ static void write_layout(struct refer_save *s)
 	struct err e = ERR_INIT;
 
 	add_index(s);
-	add_text(s, "oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}");
-	if (s->list.overflow)
-		err_set(&e, ERR_LIMIT, "too many referrers to save at once");
-	if (e.kind != ERR_NONE || start_worker(s, &e) < 0)
+	archive_add_text(&s->archive, "oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}");
+	int rc = s->archive.list.overflow
+			 ? err_set(&e, ERR_LIMIT, "too many referrers to save at once")
+			 : archive_write(&s->archive, s->out_fd, &e);
+	fd_close(&s->out_fd); /* the worker's alone: its end is the reader's end */
+	if (rc < 0)
 		fail(s, &e);
-	else
-		feed(s);
 }
 
 /* ---- blobs ---- */
@@ -322,7 +214,7 @@ static void next_blob(struct refer_save *s)
 		(void)digest_parse(d->digest_text, &s->digest);
 		s->size = (uint64_t)d->size;
 		store_lease_blob(s->lease, &s->digest);
-		add_blob(s, &s->digest, s->size);
+		archive_add_blob(&s->archive, &s->digest, s->size, NULL);
 		if (store_blob_has(store, &s->digest, &size) && size == s->size)
 			continue;
 		if (blob_begin(s, &e) < 0)
@@ -347,7 +239,7 @@ static void manifest_done(void *ud, const struct http_response *resp, const stru
 	if (err.kind == ERR_NONE &&
 	    remote_doc_read(d->digest_text, resp, body, s->base.arena, &doc, &err) == 0) {
 		store_lease_blob(s->lease, &doc.digest);
-		add_blob(s, &doc.digest, doc.n);
+		archive_add_blob(&s->archive, &doc.digest, doc.n, NULL);
 		(void)store_blob_put(s->base.job.service->store, doc.text, doc.n, STORE_NOW, &put,
 				     &err);
 	}
@@ -392,8 +284,8 @@ static void save_listed(struct refer_job *r, const struct err *e)
 		err_set(&err, ERR_NOT_FOUND, "nothing refers to %s", r->name);
 		fail(s, &err);
 	} else {
-		add_dir(s, "blobs/");
-		add_dir(s, "blobs/sha256/");
+		archive_add_dir(&s->archive, "blobs/");
+		archive_add_dir(&s->archive, "blobs/sha256/");
 		next_artifact(s);
 	}
 }
@@ -412,8 +304,7 @@ int image_referrers_save(struct image_service *service, const struct image_refer
 	}
 	s->base.listed = save_listed;
 	s->lease = store_lease_new(service->store);
-	s->seen = map_new();
-	s->list = BUF_INIT(LIST_MAX);
+	archive_init(&s->archive, service, save_end, s);
 	*ret = &s->base.job;
 	return 0;
 }

@@ -3,14 +3,11 @@
  * image_save(): a tar that is an OCI layout and a docker-archive at once, as Docker writes since
  * version 25. A worker writes it from a list of members; blobs go from file to pipe untouched.
  */
+#include "image/archive-priv.h"
 #include "image/parts-priv.h"
 #include "image/platform.h"
-#include "image/worker-priv.h"
 
-#include "base/map.h"
 #include "base/mem.h"
-#include "spec/unpack-proto.h"
-#include "sys/fs.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,9 +15,7 @@
 
 #include "base/banned.h"
 
-#define LIST_MAX     ((size_t)64 << 20)
-#define CHILD_OUT_FD 3
-#define CHILD_DIR_FD 4
+#define LIST_MAX ((size_t)64 << 20)
 
 struct saved {
 	struct digest id;
@@ -37,22 +32,18 @@ struct save {
 	size_t n;
 	struct arena *arena;
 	struct store_lease *lease;
-	struct image_worker *worker;
-	struct buf list;
-	size_t fed;
-	bool done;
+	struct archive archive;
 };
 
 static void save_drop(struct image_job *j)
 {
 	struct save *s = CONTAINER_OF(j, struct save, job);
-	image_worker_cancel(s->worker);
+	archive_free(&s->archive);
 	for (size_t i = 0; i < s->n; i++) {
 		store_image_free(s->images[i].img);
 		parts_free(s->images[i].parts);
 	}
 	free(s->images);
-	buf_done(&s->list);
 	store_lease_free(s->lease);
 	arena_free(s->arena);
 	free(s);
@@ -179,58 +170,6 @@ static int add_ref(struct save *s, const char *text, struct err *e)
 
 /* ---- the list of members ---- */
 
-static void member_end(struct save *s, struct jw *w)
-{
-	jw_kv_i64(w, "mtime", 0);
-	jw_obj_end(w);
-	buf_addc(&s->list, '\n');
-}
-
-static void add_dir(struct save *s, const char *name)
-{
-	struct jw w = JW_INIT(&s->list);
-	jw_obj(&w);
-	jw_kv_str(&w, "name", name);
-	jw_kv_bool(&w, "dir", true);
-	member_end(s, &w);
-}
-
-static void add_text(struct save *s, const char *name, const char *text)
-{
-	struct jw w = JW_INIT(&s->list);
-	jw_obj(&w);
-	jw_kv_str(&w, "name", name);
-	jw_kv_str(&w, "text", text);
-	member_end(s, &w);
-}
-
-static void blob_name(const struct digest *d, char ret[static 160])
-{
-	snprintf(ret, 160, "blobs/%.*s/%s", (int)(digest_hex(d) - d->text - 1), d->text,
-		 digest_hex(d));
-}
-
-/* Each blob once. text: the bytes when they are not in the store. */
-static void add_blob(struct save *s, struct map *seen, const struct digest *d, uint64_t size,
-		     const char *text)
-{
-	char name[160];
-	if (map_set(seen, d->text, s))
-		return;
-	blob_name(d, name);
-	if (text) {
-		add_text(s, name, text);
-		return;
-	}
-	store_lease_blob(s->lease, d);
-	struct jw w = JW_INIT(&s->list);
-	jw_obj(&w);
-	jw_kv_str(&w, "name", name);
-	jw_kv_str(&w, "file", name + strlen("blobs/"));
-	jw_kv_u64(&w, "size", size);
-	member_end(s, &w);
-}
-
 static void index_entry(struct jw *w, const struct saved *v, const char *canonical)
 {
 	jw_obj(w);
@@ -265,7 +204,7 @@ static void add_index(struct save *s)
 	}
 	jw_arr_end(&w);
 	jw_obj_end(&w);
-	add_text(s, "index.json", buf_text(&text));
+	archive_add_text(&s->archive, "index.json", buf_text(&text));
 }
 
 static void add_manifest_json(struct save *s)
@@ -277,7 +216,7 @@ static void add_manifest_json(struct save *s)
 	for (size_t i = 0; i < s->n; i++) {
 		struct saved *v = &s->images[i];
 		jw_obj(&w);
-		blob_name(&v->id, name);
+		archive_blob_name(&v->id, name);
 		jw_kv_str(&w, "Config", name);
 		jw_key(&w, "RepoTags");
 		if (v->nnames) {
@@ -293,93 +232,54 @@ static void add_manifest_json(struct save *s)
 		jw_key(&w, "Layers");
 		jw_arr(&w);
 		for (size_t k = 0; k < v->parts->nlayers; k++) {
-			blob_name(&v->parts->layers[k].digest, name);
+			archive_blob_name(&v->parts->layers[k].digest, name);
 			jw_str(&w, name);
 		}
 		jw_arr_end(&w);
 		jw_obj_end(&w);
 	}
 	jw_arr_end(&w);
-	add_text(s, "manifest.json", buf_text(&text));
+	archive_add_text(&s->archive, "manifest.json", buf_text(&text));
+}
+
+/* Each blob once; it stays while it is being written. */
+static void add_blob(struct save *s, const struct digest *d, uint64_t size)
+{
+	if (archive_add_blob(&s->archive, d, size, NULL))
+		store_lease_blob(s->lease, d);
 }
 
 static int make_list(struct save *s, struct err *e)
 {
-	AUTO(map) struct map *seen = map_new();
-	add_dir(s, "blobs/");
-	add_dir(s, "blobs/sha256/");
+	archive_add_dir(&s->archive, "blobs/");
+	archive_add_dir(&s->archive, "blobs/sha256/");
 	for (size_t i = 0; i < s->n; i++) {
 		struct parts *p = s->images[i].parts;
 		for (size_t k = 0; k < p->nlayers; k++)
-			add_blob(s, seen, &p->layers[k].digest, p->layers[k].size, NULL);
-		add_blob(s, seen, &p->config.digest, p->config.size, NULL);
-		add_blob(s, seen, &p->manifest_digest, p->manifest.n,
-			 p->manifest_stored ? NULL : buf_text(&p->manifest));
+			add_blob(s, &p->layers[k].digest, p->layers[k].size);
+		add_blob(s, &p->config.digest, p->config.size);
+		if (p->manifest_stored)
+			add_blob(s, &p->manifest_digest, p->manifest.n);
+		else
+			archive_add_blob(&s->archive, &p->manifest_digest, p->manifest.n,
+					 buf_text(&p->manifest));
 	}
 	add_index(s);
 	add_manifest_json(s);
-	add_text(s, "oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}");
-	return s->list.overflow ? err_set(e, ERR_LIMIT, "too many layers to save at once") : 0;
-}
-
-/* ---- the worker ---- */
-
-static void feed(void *ud)
-{
-	struct save *s = ud;
-	while (s->fed < s->list.n) {
-		size_t n = MIN(s->list.n - s->fed, (size_t)65536);
-		const char *p = s->list.p + s->fed;
-		s->fed += n;
-		if (!image_worker_feed(s->worker, p, n))
-			return;
-	}
-	image_worker_feed_end(s->worker);
-}
-
-static int save_line(void *ud, const struct json *j, struct err *e)
-{
-	struct save *s = ud;
-	if (json_bool(json_get(j, "done")))
-		s->done = true;
-	return 0;
+	archive_add_text(&s->archive, "oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}");
+	return s->archive.list.overflow ? err_set(e, ERR_LIMIT, "too many layers to save at once")
+					: 0;
 }
 
 static void save_end(void *ud, const struct err *e)
 {
 	struct save *s = ud;
-	struct err err = ERR_INIT;
-	s->worker = NULL;
-	if (!e && !s->done) {
-		err_set(&err, ERR_SYSTEM, UNPACK_PROGRAM " did not finish the archive");
-		e = &err;
-	}
+	struct err err = e ? *e : ERR_INIT;
 	struct digest id = s->n ? s->images[s->n - 1].id : (struct digest){0};
 	if (!e)
 		for (size_t i = 0; i < s->n; i++)
 			service_event(s->job.service, "save", s->images[i].id.text, "");
-	if (e)
-		err = *e;
 	job_end(&s->job, id.text, e ? &err : NULL);
-}
-
-static int start_worker(struct save *s, int out_fd, struct err *e)
-{
-	AUTO_FREE char *path = xasprintf("%s/blobs", store_data_dir(s->job.service->store));
-	AUTO_FD int dir_fd = fs_open_dir(path);
-	if (dir_fd < 0)
-		return err_sys(e, dir_fd, "cannot open %s", path);
-	const char *argv[] = {UNPACK_PROGRAM, "tar", "--out-fd", "3", "--dir-fd", "4", NULL};
-	struct spawn_fd fds[] = {{out_fd, CHILD_OUT_FD}, {dir_fd, CHILD_DIR_FD}};
-	struct image_worker_start o = {
-		.loop = s->job.service->loop,
-		.program = s->job.service->unpack,
-		.argv = argv,
-		.fds = fds,
-		.nfds = 2,
-		.stdin_fd = FD_NONE,
-		.ops = {.line = save_line, .end = save_end, .drained = feed, .ud = s}};
-	return image_worker_start(&o, &s->worker, e);
 }
 
 int image_save(struct image_service *service, const struct image_save *o,
@@ -390,7 +290,7 @@ int image_save(struct image_service *service, const struct image_save *o,
 	job_init(&s->job, service, ev, save_drop);
 	s->arena = arena_new();
 	s->lease = store_lease_new(service->store);
-	s->list = BUF_INIT(LIST_MAX);
+	archive_init(&s->archive, service, save_end, s);
 	int rc = 0;
 	s->platform = o->platform;
 	for (size_t i = 0; rc == 0 && i < o->n; i++)
@@ -401,14 +301,13 @@ int image_save(struct image_service *service, const struct image_save *o,
 	if (rc == 0)
 		rc = make_list(s, e);
 	if (rc == 0)
-		rc = start_worker(s, fd, e);
+		rc = archive_write(&s->archive, fd, e);
 	if (rc < 0) {
 		s->job.ended = true;
 		list_del(&s->job.link);
 		save_drop(&s->job);
 		return -1;
 	}
-	feed(s);
 	*ret = &s->job;
 	return 0;
 }
