@@ -35,7 +35,10 @@ static bool is_foreign(const char *source, uint64_t *ret_pid, const char **ret_p
 /* In a process of its own: joins the other's mount namespace and sends the copy of the mount. */
 _Noreturn static void send_foreign(int sock, int ns, const char *path, bool recursive)
 {
-	int fd = setns(ns, CLONE_NEWNS) < 0 ? -errno : mount_clone(AT_FDCWD, path, recursive);
+	int root = setns(ns, CLONE_NEWNS) < 0 ? -1 : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* links there are its tenant's: they stay below its root and magic ones are not followed */
+	int at = root < 0 ? -errno : fs_open_in_root(root, path, O_PATH | O_CLOEXEC, 0);
+	int fd = at < 0 ? at : mount_clone(at, "", recursive);
 	int code = MIN(fd, 0);
 
 	fs_send_fds(sock, &code, sizeof(code), &fd, fd >= 0 ? 1 : 0);

@@ -133,12 +133,14 @@ static int bind_mount(struct setup *s, const struct oci_mount *m, struct mount_o
 	int base = m->source && m->source[0] != '/' && s->req->bundle_fd >= 0 ? s->req->bundle_fd
 									      : AT_FDCWD;
 
-	if (!m->source || fstatat(base, m->source, &st, 0) < 0)
+	ptrdiff_t index = m - (const struct oci_mount *)s->cfg->mounts.v;
+	int made = s->made ? s->made[index] : 0;
+	/* what the caller made is looked at itself: a path into another container could lead
+	 * elsewhere from here */
+	if (!m->source || (made > 0 ? fstat(made, &st) : fstatat(base, m->source, &st, 0)) < 0)
 		return err_set(e, ERR_INVALID, "bind source path does not exist: %s",
 			       m->source ? m->source : "");
-	ptrdiff_t index = m - (const struct oci_mount *)s->cfg->mounts.v;
-	AUTO_FD int fd = s->made && s->made[index] > 0 ? s->made[index]
-						       : mount_clone(base, m->source, o->rbind);
+	AUTO_FD int fd = made > 0 ? made : mount_clone(base, m->source, o->rbind);
 	if (fd < 0)
 		return err_sys(e, fd, "bind %s", m->source);
 	AUTO_FD int target = mounts_target(s->root, m->destination, S_ISDIR(st.st_mode), e);

@@ -241,3 +241,15 @@ caps() { # FLAGS... -> CapEff of a program run with them
 	[ -n "$p" ]
 	c rm -f "$id"
 }
+
+@test "a donor's /dev/shm that leads elsewhere shows nothing of the host" {
+	mkdir "$BATS_TEST_TMPDIR/secret"
+	echo host >"$BATS_TEST_TMPDIR/secret/f"
+	c run -d --name liar --ipc shareable --cap-add SYS_ADMIN --security-opt seccomp=unconfined default sh -c "
+		umount /dev/shm && rmdir /dev/shm && ln -s '$BATS_TEST_TMPDIR/secret' /dev/shm && touch /ready; sleep 1000"
+	wait_for 5 c exec liar test -e /ready
+	run c run --rm --ipc container:liar default ls -a /dev/shm
+	[ "$status" -ne 0 ]
+	lacks "$output" $'\nf'
+	c rm -f liar
+}
