@@ -9,26 +9,8 @@ RUNS=${RUNS:-30}
 MANY=${MANY:-1000}
 PEERS=${PEERS-crun docker}
 
-# As bench/run.sh: private namespaces, no cgroup2 beside version 1 (crun refuses such a host).
-if [ -z "${CORACLE_BENCH_INSIDE:-}" ]; then
-	exec setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-		env CORACLE_BENCH_INSIDE=1 "$0" "$build"
-fi
-if [ -d /sys/fs/cgroup/unified ] && grep -q . /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null; then
-	umount /sys/fs/cgroup/unified
-fi
-lab=/mnt
-mount -t tmpfs -o size=75% bench "$lab" || exit 1
-out=$here/results
-mkdir -p "$out"
-export CORACLE_HOME=$lab/home PATH=$build:$build/src/main:$PATH
-unset DOCKER_HOST DOCKER_CONTEXT
-image=default
-rows=()
-row() { # NAME VALUE AIM
-	rows+=("| $1 | $2 | ${3:-} |")
-	printf '%-64s %18s   %s\n' "$1" "$2" "${3:-}"
-}
+. "$here/lib.sh"
+
 median() { # COMMAND... -> ms
 	hyperfine -N -w 3 -r "$RUNS" --export-json "$lab/m.json" "$@" >"$lab/m.txt" 2>&1 || {
 		tail -n 3 "$lab/m.txt" >&2
@@ -36,13 +18,10 @@ median() { # COMMAND... -> ms
 	}
 	jq -r '.results[0].median * 1000 * 100 | round / 100' "$lab/m.json"
 }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", (b > 0) ? a / b : 0}'; }
 switches() { awk '/^voluntary_ctxt_switches/ {s += $2} END {print s + 0}' "/proc/$1/task/"*/status; }
 
-coracled </dev/null >"$lab/engine.log" 2>&1 &
-engine=$!
-for _ in $(seq 100); do coracle version >/dev/null 2>&1 && break; sleep 0.05; done
-echo "load: $(cut -d' ' -f1-3 /proc/loadavg), kernel $(uname -r), $(nproc) CPUs, $RUNS runs each"
+start_engine
+machine
 
 # ---- exec ---------------------------------------------------------------------------------------
 coracle run -d --name live --network none "$image" sleep 100000 >/dev/null

@@ -10,29 +10,9 @@ MANY=${MANY:-1000}
 FEW=50
 PEERS=${PEERS-crun podman docker}
 
-# Private pid and mount namespaces: daemons and stores go away with this script. Without cgroup2 beside
-# version 1, because crun 1.8 refuses such a host when a controller lives there.
-if [ -z "${CORACLE_BENCH_INSIDE:-}" ]; then
-	exec setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-		env CORACLE_BENCH_INSIDE=1 "$0" "$build"
-fi
-if [ -d /sys/fs/cgroup/unified ] && grep -q . /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null; then
-	umount /sys/fs/cgroup/unified
-fi
-lab=/mnt
-mount -t tmpfs -o size=75% bench "$lab" || exit 1
-out=$here/results
-mkdir -p "$out" "$lab/scratch"
-export CORACLE_HOME=$lab/home PATH=$build:$build/src/main:$PATH
-coracled=$(command -v coracled)
-unset DOCKER_HOST DOCKER_CONTEXT
-image=default
-rows=()
+. "$here/lib.sh"
+mkdir -p "$lab/scratch"
 
-row() { # NAME VALUE TARGET
-	rows+=("| $1 | $2 | ${3:-} |")
-	printf '%-64s %18s   %s\n' "$1" "$2" "${3:-}"
-}
 # median in ms of a command, by hyperfine without a shell; empty when it fails
 median() { # NAME COMMAND
 	hyperfine -N -w 3 -r "$RUNS" --export-json "$out/$1.json" "$2" >"$out/$1.tmp" 2>&1 || {
@@ -42,7 +22,6 @@ median() { # NAME COMMAND
 	rm -f "$out/$1.tmp"
 	jq -r '.results[0] | [.median, .min, .max] | map(. * 1000 * 100 | round / 100 | tostring) | join(" ")' "$out/$1.json"
 }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", (b > 0) ? a / b : 0}'; }
 now_ms() { date +%s%N | awk '{printf "%.1f", $1 / 1e6}'; }
 took() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.1f", b - a}'; }
 pss() { # PID... -> sum in KB
@@ -51,11 +30,8 @@ pss() { # PID... -> sum in KB
 }
 shims() { pgrep -x coracle-shim; }
 
-"$coracled" </dev/null >"$lab/engine.log" 2>&1 &
-engine=$!
-for _ in $(seq 100); do coracle version >/dev/null 2>&1 && break; sleep 0.05; done
-
-echo "load: $(cut -d' ' -f1-3 /proc/loadavg), kernel $(uname -r), $(nproc) CPUs, $RUNS runs each"
+start_engine
+machine
 echo
 
 # ---- one run ------------------------------------------------------------------------------------
@@ -139,7 +115,7 @@ for _ in $(seq 9); do
 	while pgrep -x coracled >/dev/null; do sleep 0.01; done
 done
 row "engine started on demand, first answer" "$(printf '%s\n' "${best[@]}" | sort -n | sed -n 5p) ms" "well under 50"
-CORACLE_TRACE=1 "$coracled" </dev/null >"$lab/trace.log" 2>&1 &
+CORACLE_TRACE=1 coracled </dev/null >"$lab/trace.log" 2>&1 &
 sleep 0.5
 for _ in 1 2 3; do coracle run --rm --network none "$image" true; done
 tail -n 60 "$lab/trace.log" >"$out/trace.txt"
@@ -147,8 +123,7 @@ kill "$(pgrep -x coracled)"
 while pgrep -x coracled >/dev/null; do sleep 0.01; done
 
 # ---- many ---------------------------------------------------------------------------------------
-"$coracled" </dev/null >>"$lab/engine.log" 2>&1 &
-engine=$!
+start_engine
 coracle version >/dev/null
 a=$(now_ms)
 for _ in $(seq "$FEW"); do coracle run -d --network none "$image" sleep 100000 >/dev/null || break; done
