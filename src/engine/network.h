@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Networks and endpoints inside the engine. A network is a row (a document of the store); an
+ * endpoint is a container's place in one. docs/adr/0009-networking.md has the whole picture.
+ *
+ * Life of an endpoint:
+ *   configured   asked for, kept in the container's row; no address
+ *   reserved     addresses and host ports are taken        endpoints_reserve(), before the shim
+ *   up           interface, rules and names exist          endpoints_up(), the container's network
+ *                                                          namespace exists, its program does not
+ * run configured   again                                     endpoints_down(), after the exit A
+ * restarted engine takes what runs from reserved to up by endpoints_adopt().
+ */
+#pragma once
+
+#include "engine/engine-priv.h"
+#include "spec/network.h"
+#include "wire/ip.h"
+
+#include <net/if.h>
+
+enum network_driver { NET_BRIDGE, NET_MACVLAN, NET_IPVLAN, NET_HOST, NET_NULL };
+
+struct net_pool; /* net/pool.h: the addresses of one subnet */
+
+struct network_subnet {
+	struct ip_prefix subnet, range; /* range: where addresses are chosen; = subnet by default */
+	struct ip gateway;		/* family 0: none */
+	struct strmap aux;
+	struct net_pool *pool;
+};
+#define NETWORK_SUBNETS_MAX 16
+
+struct network {
+	struct engine *g;
+	struct list link; /* engine.networks, oldest first */
+	char id[ENGINE_ID_MAX];
+	struct arena *arena; /* owns all strings */
+	const char *name, *driver_name;
+	enum network_driver driver;
+	int64_t created; /* ns */
+	bool ipv4, ipv6, internal, attachable, ingress, config_only, predefined;
+	struct strmap options, labels; /* as given */
+	struct ipam ipam;	       /* as given, with what was chosen filled in */
+	const char *config_from;       /* JSON or NULL */
+	struct network_subnet subnet[NETWORK_SUBNETS_MAX];
+	size_t nsubnets;
+	/* worked out from options */
+	char bridge[IFNAMSIZ]; /* bridge: its interface; macvlan, ipvlan: the parent */
+	int mtu;	       /* 0: the kernel's */
+	bool icc, masquerade;
+	struct ip host_ip;     /* default address of published ports; family 0: all */
+	struct list endpoints; /* struct endpoint.by_network: reserved or up */
+};
+
+enum endpoint_state { ENDPOINT_CONFIGURED, ENDPOINT_RESERVED, ENDPOINT_UP };
+
+struct endpoint {
+	struct container *c;
+	struct network *net;
+	struct list link;	/* container.endpoints, in order of connection */
+	struct list by_network; /* empty while only configured */
+	enum endpoint_state state;
+	struct arena *arena;
+	const struct endpoint_settings *want; /* as asked for */
+	char id[ENGINE_ID_MAX];		      /* new at each reservation */
+	struct ip ip4, ip6;		      /* family 0: none */
+	struct ip_mac mac;
+	char ifname[IFNAMSIZ]; /* inside: eth0 ... */
+	char hostif[IFNAMSIZ]; /* outside: the end in the bridge; "" without one */
+};
+
+/* ---- networks.c: the objects ---- */
+/* Read the rows, make the predefined ones (bridge, host, none). */
+int networks_load(struct engine *g, struct err *e);
+void networks_free(struct engine *g);
+/* By name, full id or unique prefix; ERR_NOT_FOUND "network X not found". */
+struct network *network_get(struct engine *g, const char *ref, struct err *e);
+int engine_network_create(struct engine *g, const struct network_create *body, struct network **ret,
+			  struct err *e);
+int engine_network_remove(struct engine *g, const char *ref, struct err *e);
+
+/* ---- endpoint-config.c: what a container asks for ---- */
+/* At create: NetworkMode and NetworkingConfig to endpoints in state configured. */
+int endpoints_configure(struct container *c, const char *networking_json, struct err *e);
+/* From and to the container's row. */
+int endpoints_load(struct container *c, const char *json, struct err *e);
+void endpoints_save(const struct container *c, struct buf *out);
+void endpoints_free(struct container *c);
+/* /networks/{id}/connect and disconnect; also of running containers. */
+int engine_network_connect(struct engine *g, const char *ref, const struct network_connect *body,
+			   struct err *e);
+int engine_network_disconnect(struct engine *g, const char *ref, const struct network_connect *body,
+			      struct err *e);
+
+/* ---- endpoint.c: the life of endpoints, see above ---- */
+int endpoints_reserve(struct container *c, struct err *e);
+/* netns: a descriptor of the container's network namespace, borrowed. On failure nothing is left
+ * up. */
+int endpoints_up(struct container *c, int netns, struct err *e);
+void endpoints_down(struct container *c); /* from any state; logs what it cannot do */
+int endpoints_adopt(struct container *c, struct err *e);
+/* One endpoint of a running container. */
+int endpoint_plug(struct endpoint *ep, int netns, struct err *e);
+void endpoint_unplug(struct endpoint *ep, int netns);
+
+/* ---- publish.c: published ports of a container ---- */
+/* Checks PortBindings and ExposedPorts; Docker's texts. */
+int ports_check(const struct container_config *c, const struct host_config *h, struct err *e);
+/* Take the host's ports (bound sockets, held by the engine); "Bind for 0.0.0.0:80 failed: port is
+ * already allocated". Random ports are chosen here. */
+int ports_reserve(struct container *c, struct err *e);
+/* The rules of what was reserved, for the endpoint with the gateway; again when that one changes.
+ */
+int ports_up(struct container *c, struct err *e);
+void ports_down(struct container *c);
+int ports_adopt(struct container *c, struct err *e);
+/* NetworkSettings.Ports, and the list's Ports. */
+void ports_write_inspect(const struct container *c, struct jw *w);
+void ports_write_list(const struct container *c, struct jw *w);
+
+/* ---- nameserver.c: what coracle-names is told ---- */
+/* The endpoint's names are known to its network; the container's own resolver answers in netns. */
+int names_up(struct container *c, int netns, struct err *e);
+void names_changed(struct container *c); /* renamed, connected, disconnected */
+void names_down(struct container *c);
+int names_adopt(struct container *c, struct err *e);
