@@ -31,5 +31,12 @@ struct fetch_sub {
 /* Callbacks of `sub` never run before this returns. */
 void fetch_subscribe(struct image_service *s, const struct fetch_want *want, struct fetch_sub *sub);
 void fetch_unsubscribe(struct fetch_sub *sub); /* unlinked is fine */
+/* Downloads of all jobs: on their way or being unpacked, and those that only wait for the disk. */
+void fetch_count(const struct image_service *s, size_t *ret_active, size_t *ret_syncing);
+/* The layer is on its way already: one more who waits for it costs nothing. */
+bool fetch_known(const struct image_service *s, const struct digest *chain,
+		 const struct digest *blob);
+/* layers.c: a download may begin for whoever waits for one. */
+void layers_poke(struct image_service *s);
 /* The owners that the result line of an unpacked layer tells. */
 struct store_ids fetch_ids(const struct json *result);

@@ -43,7 +43,7 @@ struct fetch {
 	struct store_lease *lease;
 	int blob_fd;
 	bool ingest; /* store_ingest_open() is ours */
-	bool paused, fed_all, restarted;
+	bool paused, fed_all, restarted, syncing;
 	uint64_t have, position, content_size;
 	int64_t told_ns;
 };
@@ -108,6 +108,7 @@ static void fetch_end(struct fetch *f, const struct err *e)
 	}
 	struct digest blob = f->want.blob;
 	fetch_free(f);
+	layers_poke(s);
 	LIST_FOR_EACH (it, &s->fetches) {
 		struct fetch *o = LIST_ENTRY(it, struct fetch, link);
 		if (o->state == FETCH_BLOCKED && !o->soon && digest_eq(&o->want.blob, &blob))
@@ -209,6 +210,8 @@ static int worker_line(void *ud, const struct json *j, struct err *e)
 		return 0;
 	}
 	if (json_get(j, "syncing")) {
+		f->syncing = true;
+		layers_poke(f->service);
 		LIST_FOR_EACH (it, &f->subs) {
 			struct fetch_sub *s = LIST_ENTRY(it, struct fetch_sub, link);
 			if (s->syncing)
@@ -255,6 +258,7 @@ static void worker_end(void *ud, const struct err *e)
 		}
 	}
 	f->state = FETCH_UNPACKED;
+	layers_poke(f->service);
 	LIST_FOR_EACH (it, &f->subs) {
 		struct fetch_sub *s = LIST_ENTRY(it, struct fetch_sub, link);
 		if (s->unpacked)
@@ -478,18 +482,43 @@ static void fetch_run(struct fetch *f)
 	}
 }
 
-void fetch_subscribe(struct image_service *s, const struct fetch_want *want, struct fetch_sub *sub)
+void fetch_count(const struct image_service *s, size_t *ret_active, size_t *ret_syncing)
+{
+	*ret_active = *ret_syncing = 0;
+	LIST_FOR_EACH (it, &s->fetches) {
+		const struct fetch *f = LIST_ENTRY(it, struct fetch, link);
+		if (!f->want.registry || f->state == FETCH_UNPACKED || f->state == FETCH_ENDED)
+			continue;
+		*(f->syncing ? ret_syncing : ret_active) += 1;
+	}
+}
+
+static struct fetch *find(const struct image_service *s, const struct digest *chain,
+			  const struct digest *blob)
 {
 	LIST_FOR_EACH (it, &s->fetches) {
 		struct fetch *f = LIST_ENTRY(it, struct fetch, link);
-		if (digest_eq(&f->want.chain, &want->chain) &&
-		    digest_eq(&f->want.blob, &want->blob)) {
-			sub->fetch = f;
-			list_add_tail(&f->subs, &sub->link);
-			return;
-		}
+		if (digest_eq(&f->want.chain, chain) && digest_eq(&f->want.blob, blob))
+			return f;
 	}
-	struct fetch *f = NEW(struct fetch);
+	return NULL;
+}
+
+bool fetch_known(const struct image_service *s, const struct digest *chain,
+		 const struct digest *blob)
+{
+	return find(s, chain, blob) != NULL;
+}
+
+void fetch_subscribe(struct image_service *s, const struct fetch_want *want, struct fetch_sub *sub)
+{
+	struct fetch *f = find(s, &want->chain, &want->blob);
+	if (f) {
+		sub->fetch = f;
+		list_add_tail(&f->subs, &sub->link);
+		return;
+	}
+	f = NEW(struct fetch);
 	f->service = s;
 	f->want = *want;
 	f->want.registry = want->registry ? registry_hold(want->registry) : NULL;

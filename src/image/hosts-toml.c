@@ -87,6 +87,19 @@ static int missing_half(const char *dir, const char *name, struct err *e)
 		       dir, (int)stem, name, name);
 }
 
+static int add_client(struct source *to, const char *cert, const char *key, struct err *e)
+{
+	size_t n = 0;
+	while (n < HTTP_CERTS_MAX && to->certs.v[n].cert)
+		n++;
+	if (n == HTTP_CERTS_MAX)
+		return err_set(e, ERR_SYSTEM, "%s: more than %d client certificates for one host",
+			       cert, HTTP_CERTS_MAX);
+	to->certs.v[n].cert = cert;
+	to->certs.v[n].key = key;
+	return 0;
+}
+
 static int use_file(const char *dir, const char *name, struct arena *a, struct source *to,
 		    struct buf *pem, struct err *e)
 {
@@ -101,11 +114,7 @@ static int use_file(const char *dir, const char *name, struct arena *a, struct s
 	char *other = arena_printf(a, "%.*s%s", stem, path, cert ? ".key" : ".cert");
 	if (stat(other, &st) < 0)
 		return missing_half(dir, name, e);
-	if (cert && !to->cert_file) {
-		to->cert_file = path;
-		to->key_file = other;
-	}
-	return 0;
+	return cert ? add_client(to, path, other, e) : 0;
 }
 
 static int visible(const struct dirent *d)
@@ -157,23 +166,32 @@ static int take_ca(const struct hosts_file *f, const struct toml *t, struct sour
 	return 0;
 }
 
-/* client = "both.pem" | ["both.pem"] | [["a.cert", "a.key"], ["both.pem"]]: the first counts. */
+static int client_pair(const struct hosts_file *f, const struct toml *at, const struct toml *cert,
+		       const struct toml *key, struct source *to, struct err *e)
+{
+	if (!cert || cert->kind != TOML_STRING || (key && (key->kind != TOML_STRING || key->next)))
+		return config_bad(e, f->path, at,
+				  "client is a file, or a list of [certificate, key]");
+	const char *path = beside(f, cert->text);
+	return add_client(to, path, key && *key->text ? beside(f, key->text) : path, e);
+}
+
+/* client = "both.pem" | ["both.pem", "more.pem"] | [["a.cert", "a.key"], ["both.pem"]] */
 static int take_client(const struct hosts_file *f, const struct toml *t, struct source *to,
 		       struct err *e)
 {
 	const struct toml *m = toml_get(t, "client");
 	if (!m)
 		return 0;
-	const struct toml *cert = m->kind == TOML_ARRAY ? m->first : m, *key = NULL;
-	if (cert && cert->kind == TOML_ARRAY) {
-		key = cert->first ? cert->first->next : NULL;
-		cert = cert->first;
+	to->certs = (struct http_certs){0};
+	if (m->kind != TOML_ARRAY)
+		return client_pair(f, m, m, NULL, to, e);
+	for (const struct toml *c = m->first; c; c = c->next) {
+		bool pair = c->kind == TOML_ARRAY;
+		const struct toml *cert = pair ? c->first : c;
+		if (client_pair(f, m, cert, pair && cert ? cert->next : NULL, to, e) < 0)
+			return -1;
 	}
-	if (!cert || cert->kind != TOML_STRING || (key && (key->kind != TOML_STRING || key->next)))
-		return config_bad(e, f->path, m,
-				  "client is a file, or a list of [certificate, key]");
-	to->cert_file = beside(f, cert->text);
-	to->key_file = key && *key->text ? beside(f, key->text) : to->cert_file;
 	return 0;
 }
 
@@ -267,7 +285,7 @@ static int take_host(const struct image_service *s, const struct hosts_file *f,
 	if (take_capabilities(f, t, to, e) < 0 || take_ca(f, t, to, e) < 0 ||
 	    take_client(f, t, to, e) < 0 || take_headers(f, t, to, e) < 0)
 		return -1;
-	if (!to->ca && !to->cert_file && host_certificates(s, to->host, f->arena, to, e) < 0)
+	if (!to->ca && !to->certs.v[0].cert && host_certificates(s, to->host, f->arena, to, e) < 0)
 		return -1;
 	/* Who names an authority wants it to be asked. */
 	if (!toml_get(t, "skip_verify"))

@@ -28,6 +28,7 @@ struct http_response {
 	int64_t retry_after;	/* seconds from now, -1: not given */
 	int64_t rate_remaining; /* requests left of the limit, -1: not given */
 	int64_t rate_reset;	/* seconds until the limit is full again, -1: not given */
+	bool cert_missing;	/* the server asked for a client certificate and got none */
 };
 /* Take over one header line if it is one of the above. */
 void http_response_header(struct http_response *r, const char *p, size_t n);
@@ -35,14 +36,22 @@ void http_response_init(struct http_response *r);
 
 enum http_data { HTTP_DATA_OK, HTTP_DATA_PAUSE, HTTP_DATA_STOP };
 
+/* PEM files of client certificates with their keys; the first without a certificate is the end. */
+#define HTTP_CERTS_MAX 8
+struct http_certs {
+	struct {
+		const char *cert, *key;
+	} v[HTTP_CERTS_MAX];
+};
+
 struct http_options {
 	const char *method; /* GET HEAD POST PUT PATCH DELETE */
 	const char *url;
 	const char *const *headers; /* "Accept: x", NULL-terminated; NULL: none */
 	/* Credentials and the like: never follow a redirect to another host, port or scheme. */
 	const char *const *secret_headers;
-	const char *ca; /* PEM text of authorities besides the system's; NULL */
-	const char *cert_file, *key_file;
+	const char *ca;			/* PEM text of authorities besides the system's; NULL */
+	const struct http_certs *certs; /* NULL: none */
 	bool insecure_tls;
 	int timeout_s;	   /* whole request; 0: only stalls are limited */
 	bool no_redirects; /* 3xx is an answer; otherwise GET and HEAD follow up to 10 */
@@ -58,6 +67,10 @@ struct http_options {
 	void (*done)(void *ud, const struct http_response *r, const struct err *e);
 	void *ud;
 };
+
+/* A failure that another attempt would only repeat: refused certificates, headers without an end,
+ * redirects in circles, an address that is none. */
+bool http_hopeless(const struct err *e);
 
 struct proxy_rules;
 struct http *http_new(uv_loop_t *loop);

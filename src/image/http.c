@@ -5,7 +5,7 @@
  * put off until the callback returns.
  */
 #include "image/hostmatch.h"
-#include "image/http-priv.h"
+#include "image/http-tls.h"
 
 #include "base/list.h"
 #include "base/mem.h"
@@ -45,6 +45,7 @@ struct http_request {
 	struct curl_slist *headers, *open_headers; /* with and without the secrets */
 	struct http_options o;
 	struct http_response resp;
+	struct http_tls *tls;
 	char *url, *method;
 	uint64_t sent;
 	size_t header_bytes, redirect_bytes;
@@ -81,6 +82,7 @@ static void request_free(struct http_request *r)
 	if (r->http->multi)
 		curl_multi_remove_handle(r->http->multi, r->easy);
 	curl_easy_cleanup(r->easy);
+	http_tls_free(r->tls);
 	slist_wipe(r->headers);
 	curl_slist_free_all(r->open_headers);
 	free(r->url);
@@ -270,6 +272,14 @@ static void describe(struct http_request *r, CURLcode code, struct err *e)
 			 strstr(r->detail, "alert") ? handshake_text(r)
 						    : "read: connection reset by peer");
 		break;
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_URL_MALFORMAT:
+		snprintf(what, sizeof(what), "this is no http or https address");
+		break;
+	case CURLE_OUT_OF_MEMORY: /* what libcurl says to a line above its own limit */
+		r->flooded = true;
+		snprintf(what, sizeof(what), "a header of the server is longer than 100 KiB");
+		break;
 	case CURLE_WRITE_ERROR:
 		snprintf(what, sizeof(what), "%s",
 			 r->flooded ? "the server's headers are larger than 256 KiB"
@@ -283,26 +293,40 @@ static void describe(struct http_request *r, CURLcode code, struct err *e)
 	default:
 		snprintf(what, sizeof(what), "%s", curl_easy_strerror(code));
 	}
+	/* Whatever the other side says to it, and often it only closes the connection. */
+	bool no_cert = http_tls_unanswered(r->tls) && r->resp.status == 0 &&
+		       code != CURLE_PEER_FAILED_VERIFICATION && code != CURLE_OPERATION_TIMEDOUT;
+	if (no_cert)
+		http_tls_advice(r->tls, host, port, what, sizeof(what));
 	err_set(e, ERR_REMOTE, "%s \"%.800s\": %s", verb, r->url, what);
 	curl_off_t tls_us = 0; /* set once a TLS handshake was complete */
 	curl_easy_getinfo(r->easy, CURLINFO_APPCONNECT_TIME_T, &tls_us);
 	bool said_no = strstr(r->detail, "alert") &&
 		       (strstr(r->detail, "certificate") || strstr(r->detail, "unknown ca") ||
 			strstr(r->detail, "handshake"));
-	e->sys = code == CURLE_COULDNT_CONNECT			     ? ECONNREFUSED
+	e->sys = no_cert					     ? EKEYREJECTED
+		 : code == CURLE_COULDNT_CONNECT		     ? ECONNREFUSED
 		 : code == CURLE_COULDNT_RESOLVE_HOST		     ? EHOSTUNREACH
 		 : code == CURLE_PEER_FAILED_VERIFICATION || said_no ? EKEYREJECTED
 		 : code == CURLE_SSL_CERTPROBLEM		     ? EKEYREJECTED
 		 : code == CURLE_SSL_CONNECT_ERROR		     ? EPROTO
+		 : code == CURLE_UNSUPPORTED_PROTOCOL		     ? EINVAL
+		 : code == CURLE_URL_MALFORMAT			     ? EINVAL
 		 : r->flooded					     ? EMSGSIZE
 		 : tls_us > 0					     ? ECONNRESET
 								     : 0;
+}
+
+bool http_hopeless(const struct err *e)
+{
+	return e->sys == EKEYREJECTED || e->sys == EMSGSIZE || e->sys == ELOOP || e->sys == EINVAL;
 }
 
 static void finish(struct http_request *r, CURLcode code)
 {
 	struct err e = ERR_INIT;
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &r->resp.status);
+	r->resp.cert_missing = http_tls_unanswered(r->tls);
 	bool failed = code != CURLE_OK && !r->stopped;
 	if (will_redirect(r) && (!failed || code == CURLE_WRITE_ERROR) && !r->cancelled) {
 		if (follow_redirect(r))
@@ -427,20 +451,6 @@ static void set_body(struct http_request *r, const struct http_options *o)
 		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
-/* The system's authorities stay: its folder is asked as well, its one file is appended. */
-static void set_authorities(CURL *c, const char *pem)
-{
-	AUTO_BUF struct buf all = BUF_INIT((size_t)4 << 20);
-	const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
-	buf_adds(&all, pem);
-	if (v->capath)
-		curl_easy_setopt(c, CURLOPT_CAPATH, v->capath);
-	else if (v->cainfo)
-		fs_read_path(v->cainfo, &all);
-	struct curl_blob blob = {.data = all.p, .len = all.n, .flags = CURL_BLOB_COPY};
-	curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
-}
-
 /* URL and the proxy that goes with it; libcurl's own look at the environment is switched off. */
 static void set_address(struct http_request *r)
 {
@@ -477,16 +487,7 @@ static void set_options(struct http_request *r, const struct http_options *o)
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
-	if (o->ca)
-		set_authorities(c, o->ca);
-	if (o->cert_file)
-		curl_easy_setopt(c, CURLOPT_SSLCERT, o->cert_file);
-	if (o->key_file)
-		curl_easy_setopt(c, CURLOPT_SSLKEY, o->key_file);
-	if (o->insecure_tls) {
-		curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
-	}
+	r->tls = http_tls_new(c, o);
 	for (size_t i = 0; o->headers && o->headers[i]; i++) {
 		r->headers = curl_slist_append(r->headers, o->headers[i]);
 		r->open_headers = curl_slist_append(r->open_headers, o->headers[i]);
@@ -513,6 +514,8 @@ int http_start(struct http *h, const struct http_options *o, struct http_request
 	r->o = *o;
 	r->o.headers = NULL;
 	r->o.body = NULL;
+	r->o.certs = NULL;
+	r->o.ca = NULL;
 	r->url = xstrdup(o->url);
 	r->method = xstrdup(o->method);
 	r->o.secret_headers = NULL;

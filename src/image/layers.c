@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See layers-priv.h. At most `parallel` layers are downloaded or unpacked at a time. One that only
- * waits for the disk lets the next begin, so that the processors are not idle meanwhile, up to as
- * many again.
+ * See layers-priv.h. At most max-concurrent-downloads layers are downloaded or unpacked at a time,
+ * whoever pulls them; those of an archive count for it alone. One that only waits for the disk lets
+ * the next begin, so that the processors are not idle meanwhile, up to as many again.
  */
 #include "image/indexes.h"
 #include "image/layers-priv.h"
@@ -35,6 +35,7 @@ struct settle {
 };
 
 struct layers {
+	struct list link;
 	struct settle *settle;
 	struct layers_want want;
 	struct service_soon *soon;
@@ -155,17 +156,29 @@ static void start_one(struct layers *s, size_t i)
 	fetch_subscribe(s->want.job->service, &want, &l->sub);
 }
 
+/* What takes part in the limit that counts for these layers. */
+static void count(const struct layers *s, size_t *active, size_t *syncing)
+{
+	if (s->want.registry) {
+		fetch_count(s->want.job->service, active, syncing);
+		return;
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		*active += s->v[i].state == LAYER_ACTIVE;
+		*syncing += s->v[i].state == LAYER_SYNCING;
+	}
+}
+
 static void step(struct layers *s)
 {
-	const size_t parallel = s->want.job->service->settings.downloads;
+	struct image_service *service = s->want.job->service;
+	const size_t parallel = service->settings.downloads;
 	size_t active = 0, syncing = 0, done = 0;
 	if (s->ended)
 		return;
-	for (size_t i = 0; i < s->n; i++) {
-		active += s->v[i].state == LAYER_ACTIVE;
-		syncing += s->v[i].state == LAYER_SYNCING;
+	count(s, &active, &syncing);
+	for (size_t i = 0; i < s->n; i++)
 		done += s->v[i].state == LAYER_DONE;
-	}
 	if (done == s->n) {
 		settle(s);
 		return;
@@ -174,15 +187,33 @@ static void step(struct layers *s)
 		struct layer *l = &s->v[i];
 		if (l->state != LAYER_TODO)
 			continue;
-		if (active < parallel && active + syncing < 2 * parallel) {
+		bool known = fetch_known(service, &l->chain, &l->blob);
+		if (known || (active < parallel && active + syncing < 2 * parallel)) {
 			start_one(s, i);
-			active++;
+			active += !known;
 		} else if (!l->told_waiting) {
 			l->told_waiting = true;
 			if (!s->want.quiet && !s->want.loading)
 				job_line(s->want.job, l->id, "Waiting");
 		}
 	}
+}
+
+static void poke_all(void *ud)
+{
+	struct image_service *s = ud;
+	s->poke = NULL;
+	LIST_FOR_EACH (it, &s->layer_sets) {
+		struct layers *l = LIST_ENTRY(it, struct layers, link);
+		if (!l->soon)
+			step(l);
+	}
+}
+
+void layers_poke(struct image_service *s)
+{
+	if (!s->poke)
+		s->poke = service_after(s, 0, poke_all, s);
 }
 
 static void first_step(void *ud)
@@ -234,6 +265,7 @@ int layers_start(const struct layers_want *w, struct layers **ret, struct err *e
 			free(s);
 			return -1;
 		}
+	list_add_tail(&w->job->service->layer_sets, &s->link);
 	s->soon = service_after(w->job->service, 0, first_step, s);
 	*ret = s;
 	return 0;
@@ -244,6 +276,7 @@ void layers_free(struct layers *s)
 	if (!s)
 		return;
 	s->ended = true;
+	list_del(&s->link);
 	if (s->settle)
 		s->settle->set = NULL;
 	service_soon_cancel(s->soon);

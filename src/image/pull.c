@@ -222,11 +222,14 @@ static void use_config(struct pull *p, const char *text, size_t n)
 		return;
 	}
 	p->config_text = xstrndup(text, n);
-	if (image_config_decode(text, n, &c, p->arena, &e) < 0)
+	if (image_config_decode(text, n, &c, p->arena, &e) < 0) {
+		err_wrap(&e, "%s", got.text);
 		goto fail;
+	}
 	if (c.os && *c.os && strcmp(c.os, "linux")) {
 		err_set(&e, ERR_UNSUPPORTED,
-			"image operating system \"%s\" cannot be used on this platform: operating "
+			"image operating system \"%.100s\" cannot be used on this platform: "
+			"operating "
 			"system is not supported",
 			c.os);
 		goto fail;
@@ -258,9 +261,12 @@ static void use_config(struct pull *p, const char *text, size_t n)
 				   .diff_ids = &c.rootfs.diff_ids,
 				   .done = layers_done,
 				   .ud = p};
-	if (store_blob_put(p->job.service->store, text, n, STORE_LATER, &put, &e) < 0 ||
-	    layers_start(&want, &p->layers, &e) < 0)
+	if (store_blob_put(p->job.service->store, text, n, STORE_LATER, &put, &e) < 0)
 		goto fail;
+	if (layers_start(&want, &p->layers, &e) < 0) {
+		err_wrap(&e, "%s", got.text);
+		goto fail;
+	}
 	return;
 fail:
 	job_end(&p->job, NULL, &e);
@@ -300,7 +306,8 @@ static void config_get(struct pull *p)
 	    strcmp(c->media_type, DOCKER_CONFIG_TYPE) &&
 	    strcmp(c->media_type, "application/octet-stream") &&
 	    strcmp(c->media_type, "text/html")) {
-		err_set(&e, ERR_UNSUPPORTED, "unsupported media type %.200s", c->media_type);
+		err_set(&e, ERR_UNSUPPORTED, "unsupported media type %.200s of config %s",
+			c->media_type, c->digest_text);
 		job_end(&p->job, NULL, &e);
 		return;
 	}
@@ -381,7 +388,10 @@ static int choose_from_index(struct pull *p, const struct oci_index *index, stru
 	char want[96];
 	image_platform_format(&p->platform, want);
 	if (++p->indexes > INDEXES_MAX)
-		return err_set(e, ERR_INVALID, "image indexes are nested too deeply");
+		return err_set(e, ERR_INVALID,
+			       "image index %s: more than %d indexes, one in the other, and no "
+			       "manifest for %s",
+			       p->top.text, INDEXES_MAX, want);
 	p->chosen = image_platform_choose(&p->platform, index);
 	if (!p->chosen) {
 		keep_nested(p, index);
@@ -433,12 +443,14 @@ static int read_manifest(struct pull *p, const struct http_response *resp, const
 			 struct document *d, struct err *e)
 {
 	const char *text = buf_text(body);
-	if (check_manifest(p, resp, body, &d->digest, e) < 0 ||
-	    manifest_kind_of(text, body->n, resp->content_type, &d->kind, e) < 0)
+	if (check_manifest(p, resp, body, &d->digest, e) < 0)
 		return -1;
-	return d->kind == MANIFEST_INDEX
-		       ? oci_index_decode(text, body->n, &d->index, p->arena, e)
-		       : oci_manifest_decode(text, body->n, &p->manifest, p->arena, e);
+	int rc = manifest_kind_of(text, body->n, resp->content_type, &d->kind, e);
+	if (rc == 0)
+		rc = d->kind == MANIFEST_INDEX
+			     ? oci_index_decode(text, body->n, &d->index, p->arena, e)
+			     : oci_manifest_decode(text, body->n, &p->manifest, p->arena, e);
+	return rc < 0 ? err_wrap(e, "%s", d->digest.text) : 0;
 }
 
 static int use_manifest(struct pull *p, const struct document *d, const struct buf *body,

@@ -7,14 +7,18 @@
 
 #include "base/banned.h"
 
-/* When it makes sense to come again, if the registry said so. */
-static void add_wait(const struct http_response *resp, struct err *e)
+/* When it makes sense to come again, if the registry said so; what it wanted besides. */
+static void add_advice(const struct http_response *resp, struct err *e)
 {
 	int64_t s = resp->retry_after >= 0 ? resp->retry_after : resp->rate_reset;
 	size_t n = strlen(e->text);
 	if ((resp->status == 429 || resp->status == 503) && s > 0)
 		snprintf(e->text + n, sizeof(e->text) - n,
 			 " (the registry asks to wait %lld seconds)", (long long)s);
+	else if (resp->cert_missing && resp->status >= 400 && resp->status <= 403)
+		snprintf(e->text + n, sizeof(e->text) - n,
+			 " (the registry asked for a client certificate, and none that it takes is "
+			 "configured)");
 }
 
 void registry_status_error(const struct http_response *resp, const struct buf *body, struct err *e)
@@ -42,7 +46,7 @@ void registry_status_error(const struct http_response *resp, const struct buf *b
 									    : code[i];
 			low[i] = '\0';
 			err_set(e, kind, "%s: %.800s", low, msg && *msg ? msg : low);
-			add_wait(resp, e);
+			add_advice(resp, e);
 			return;
 		}
 	}
@@ -56,5 +60,5 @@ void registry_status_error(const struct http_response *resp, const struct buf *b
 		err_set(e, kind, "toomanyrequests: too many requests");
 	else
 		err_set(e, kind, "received unexpected HTTP status: %ld", resp->status);
-	add_wait(resp, e);
+	add_advice(resp, e);
 }

@@ -240,6 +240,12 @@ static bool is_foreign(const struct registry_call *c)
 	return strstr(c->path, "://") && is_read(c);
 }
 
+/* A whole URL that leads somewhere else than to the registry itself. */
+static bool is_elsewhere(const struct registry_call *c)
+{
+	return is_foreign(c) && !str_starts(c->path, session_base(c->reg->slots[c->at].session));
+}
+
 /* The first source from `at` on that is good for this call; the number of sources when none is. */
 static size_t next_source(const struct registry_call *c, size_t at)
 {
@@ -405,7 +411,7 @@ static bool status_transient(long status)
 static bool call_unauthorized(struct registry_call *c, const struct http_response *resp)
 {
 	struct session *s = c->reg->slots[c->at].session;
-	if (is_foreign(c) || c->auth_tries++ >= AUTH_TRIES)
+	if (is_elsewhere(c) || c->auth_tries++ >= AUTH_TRIES)
 		return false;
 	bool fresh = session_state(s) == SESSION_READY && session_generation(s) == c->generation;
 	bool was_good = c->reg->slots[c->at].accepted == c->generation;
@@ -444,15 +450,14 @@ static void call_done(void *ud, const struct http_response *resp, const struct e
 	}
 	if (e && !c->flooded) {
 		err = *e;
-		bool hopeless = e->sys == ELOOP || e->sys == EKEYREJECTED || e->sys == EMSGSIZE;
-		if (hopeless || !call_retry(c, resp))
+		if (http_hopeless(e) || !call_retry(c, resp))
 			call_failed(c, resp, &err);
 		return;
 	}
 	c->flooded = false;
 	if (resp->status == 401 && call_unauthorized(c, resp))
 		return;
-	if (resp->status != 401 && !is_foreign(c))
+	if (resp->status != 401 && !is_elsewhere(c))
 		c->reg->slots[c->at].accepted = c->generation;
 	if (resp->status == 416 && !c->no_range) {
 		c->no_range = true;
@@ -511,7 +516,7 @@ static void call_http(struct registry_call *c)
 	struct err e = ERR_INIT;
 	size_t n = 0, k = 0;
 	/* Secrets go to the registry's own host only; what is said about its TLS is for it only. */
-	bool own = str_starts(url, session_base(s)), foreign = is_foreign(c) && !own;
+	bool own = str_starts(url, session_base(s)), foreign = is_elsewhere(c);
 	if (own && session_token(s)[0]) {
 		buf_addf(&auth, "Authorization: %s", session_token(s));
 		secrets[k++] = buf_text(&auth);
@@ -537,8 +542,7 @@ static void call_http(struct registry_call *c)
 				 .headers = headers,
 				 .secret_headers = secrets,
 				 .ca = foreign ? NULL : v->ca,
-				 .cert_file = foreign ? NULL : v->cert_file,
-				 .key_file = foreign ? NULL : v->key_file,
+				 .certs = foreign ? NULL : &v->certs,
 				 .insecure_tls = !foreign && v->skip_verify,
 				 .timeout_s = c->q.max_body ? DOCUMENT_TIMEOUT_S : 0,
 				 .body = c->text,

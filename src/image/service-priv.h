@@ -25,7 +25,9 @@ struct image_service {
 	struct http *http;
 	struct list jobs, dying; /* dying: cancelled, dropped in the loop's next turn */
 	struct service_soon *reaper;
-	struct list fetches; /* layers on their way, shared between jobs */
+	struct list fetches;	/* layers on their way, shared between jobs */
+	struct list layer_sets; /* images whose layers are on their way */
+	struct service_soon *poke;
 	struct flush *flush; /* trees on their way to the disk; NULL: none */
 	image_event_fn on_event;
 	void *event_ud;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The service object, the common part of jobs, timers that run once. See service-priv.h. */
 #include "image/hostmatch.h"
+#include "image/fetch-priv.h"
 #include "image/flush-priv.h"
 #include "image/service-priv.h"
 
@@ -55,6 +56,8 @@ void image_service_configure(struct image_service *s, const struct image_setting
 	if (o->no_proxy)
 		proxies.none = o->no_proxy;
 	http_configure(s->http, &proxies, s->stall_s);
+	if (!list_empty(&s->layer_sets))
+		layers_poke(s);
 }
 
 /* Where registries.conf and certs.d are looked for: a home of its own never sees the host's. */
@@ -103,6 +106,7 @@ int image_service_new(const struct image_service_config *c, struct image_service
 	list_init(&s->jobs);
 	list_init(&s->dying);
 	list_init(&s->fetches);
+	list_init(&s->layer_sets);
 	*ret = s;
 	return 0;
 }
@@ -137,6 +141,7 @@ void image_service_free(struct image_service *s)
 	service_soon_cancel(s->reaper);
 	reap(s);
 	flush_free(s);
+	service_soon_cancel(s->poke);
 	http_free(s->http);
 	arena_free(s->arena);
 	arena_free(s->settings_arena);

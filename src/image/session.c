@@ -81,8 +81,7 @@ static void start(struct session *s, struct http_options *h)
 	buf_reset(&s->body);
 	s->body.overflow = false;
 	h->ca = v->ca;
-	h->cert_file = v->cert_file;
-	h->key_file = v->key_file;
+	h->certs = &v->certs;
 	h->insecure_tls = v->skip_verify;
 	h->data = on_data;
 	h->ud = s;
@@ -135,7 +134,7 @@ static void token_done(void *ud, const struct http_response *resp, const struct 
 	struct session *s = ud;
 	struct err err = ERR_INIT;
 	s->request = NULL;
-	bool moment = e ? e->sys != EKEYREJECTED && e->kind != ERR_CANCELLED
+	bool moment = e ? !http_hopeless(e) && e->kind != ERR_CANCELLED
 			: resp->status == 429 || resp->status >= 500;
 	if (moment && again(s, fetch_token))
 		return;
@@ -153,26 +152,30 @@ static void token_done(void *ud, const struct http_response *resp, const struct 
 	fail(s, &err);
 }
 
+/* One more scope. A query repeats the parameter, OAuth2's form has all of them in one. */
+static void add_scope(const struct session *s, const char *scope, bool *any, struct buf *args)
+{
+	buf_adds(args, *any && s->refresh ? "%20" : "&scope=");
+	auth_url_encode(scope, args);
+	*any = true;
+}
+
 static void add_scopes(const struct session *s, struct buf *args)
 {
 	AUTO_FREE char *own = s->o.actions[0] ? xasprintf("repository:%s:%s", s->o.source->repo,
 							  s->o.actions)
 					      : NULL;
 	const char *asked = s->challenge.scope;
-	if (own) {
-		buf_adds(args, "&scope=");
-		auth_url_encode(own, args);
-	}
+	bool any = false;
+	if (own)
+		add_scope(s, own, &any, args);
 	for (size_t i = 0; i < s->o.mounts->n; i++) {
 		AUTO_FREE char *mount = xasprintf("repository:%s:pull", s->o.mounts->v[i]);
-		buf_adds(args, "&scope=");
-		auth_url_encode(mount, args);
+		add_scope(s, mount, &any, args);
 	}
 	/* What the registry wants besides: a catalogue, a repository it keeps the blob in. */
-	if (*asked && (!own || strcmp(asked, own))) {
-		buf_adds(args, "&scope=");
-		auth_url_encode(asked, args);
-	}
+	if (*asked && (!own || strcmp(asked, own)))
+		add_scope(s, asked, &any, args);
 }
 
 /* Ask the realm: with a refresh token by OAuth2's POST, else by GET with or without a password. */
@@ -263,9 +266,8 @@ static void ping_done(void *ud, const struct http_response *resp, const struct e
 		ping(s);
 		return;
 	}
-	bool hopeless = e &&
-			(e->sys == ECONNREFUSED || e->sys == EHOSTUNREACH ||
-			 e->sys == EKEYREJECTED || e->sys == EPROTO || e->kind == ERR_CANCELLED);
+	bool hopeless = e && (e->sys == ECONNREFUSED || e->sys == EHOSTUNREACH ||
+			      http_hopeless(e) || e->sys == EPROTO || e->kind == ERR_CANCELLED);
 	if (e && !hopeless) {
 		s->plain = s->o.source->scheme == SOURCE_PLAIN;
 		if (again(s, ping))

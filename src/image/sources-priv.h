@@ -29,9 +29,9 @@ struct source {
 	bool origin; /* the registry itself: gets the user's credentials */
 	bool resolve, pull, push;
 	bool skip_verify;
-	const char *ca; /* PEM text, in addition to the system's; NULL */
-	const char *cert_file, *key_file;
-	struct strs headers; /* "Name: value" */
+	const char *ca;		 /* PEM text, in addition to the system's; NULL */
+	struct http_certs certs; /* the server's request decides which one is shown */
+	struct strs headers;	 /* "Name: value" */
 };
 
 struct sources {

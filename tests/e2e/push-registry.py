@@ -65,6 +65,8 @@ class Handler(BaseHTTPRequestHandler):
             refresh = 'refresh%d+/=' % len(tokens)
             refreshes.append(refresh)
         scopes = set(query.get('scope', []))
+        if self.command == 'POST':  # OAuth2: one parameter
+            scopes = set(query.get('scope', [''])[0].split())
         if not have:
             scopes = {s.replace('pull,push', 'pull') for s in scopes}
         scopes = {s.replace('pull,push', 'pull') if ':deny/' in s else s for s in scopes}

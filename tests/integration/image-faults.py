@@ -250,6 +250,35 @@ def same_layer_twice_and_two_pulls():
 
 
 @test
+def the_limit_of_downloads_is_for_all_pulls_together():
+    one, two = Image(4, 20000), Image(4, 20000)
+    lock, running, most, full = threading.Lock(), [], [], threading.Event()
+
+    def slow(h, path, n):
+        if '/blobs/' not in path or path.endswith((sha(one.config), sha(two.config))):
+            return False
+        with lock:
+            running.append(path)
+            most.append(len(running))
+            if len(running) == 2:
+                full.set()
+        full.wait(10)
+        time.sleep(0.05)  # whoever is too many has the time to come
+        with lock:
+            running.remove(path)
+        return False
+    home, server = Home(), Server(one, slow)
+    server.manifests['2'] = server.manifests[sha(two.manifest)] = two.manifest
+    server.blobs.update({sha(b): b for b in two.layers + [two.config]})
+    home.env['IMAGE_TOOL_DOWNLOADS'] = '2'
+    code, out = home.tool('pull2', server.ref, server.ref[:-1] + '2')
+    assert code == 0 and out.count('Downloaded newer image') == 2, out
+    assert len(most) == 8 and max(most) == 2, most
+    assert len(home.files('layers')) == 8
+    home.end()
+
+
+@test
 def cancelled_pull_leaves_nothing():
     for ms in (0, 1, 5, 20, 60, 150):
         image = Image(3, 4000000)

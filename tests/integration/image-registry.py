@@ -121,14 +121,33 @@ def a_private_authority_and_client_certificates():
     registry.put(image, 't', '1')
     ref, folder = registry.host + '/t:1', 'certs.d/%s/' % registry.host
     home.write(folder + 'ca.crt', ca.text())
-    code, out = home.tool('pull', ref)
-    assert code == 1 and 'Get "https://%s/v2/": ' % registry.host in out, out
-    home.clean()
+    refused(home, ref, 'the server asks for a client certificate and none is configured (certs.d/%s/NAME.cert' % registry.host)
+    # Of several the one counts that the registry's authority made.
+    stranger = Authority('a stranger')
+    for name in ('a', 'b', 'z'):
+        other = stranger.issue(name)
+        home.write(folder + name + '.cert', ca.text(other[0]))
+        home.write(folder + name + '.key', ca.text(other[1]))
+    refused(home, ref, 'of an authority that none of the 3 in certs.d/%s is from' % registry.host)
     home.write(folder + 'me.cert', ca.text(client[0]))
     home.write(folder + 'me.key', ca.text(client[1]))
     pulled(home, image, ref)
+    # And back again: everything goes up with the same certificate.
+    code, out = home.tool('tag', ref, registry.host + '/back/t:2')
+    assert code == 0, out
+    code, out = home.tool('push', registry.host + '/back/t:2')
+    assert code == 0 and 'digest: sha256:' in out, out
     home.end()
-    home, stranger = Home(), Authority('a stranger')
+    home = Home()
+    for name, text in (('ca.crt', ca.text()), ('me.cert', ca.text(client[0])), ('me.key', ca.text(client[1]))):
+        home.write(folder + name, text)
+    pulled(home, image, registry.host + '/back/t:2')
+    home.write('certs.d/%s/hosts.toml' % registry.host, 'server = "https://%s"\nca = "ca.crt"\nclient = [["%s", "%s"], ["%s", "%s"]]\n' % (
+        registry.host, *other, *client))
+    code, out = home.tool('push', registry.host + '/back/t:2')
+    assert code == 0, out
+    home.end()
+    home = Home()
     home.write(folder + 'ca.crt', stranger.text())
     refused(home, ref, 'x509: certificate signed by unknown authority')
     home.end()
@@ -204,7 +223,7 @@ class TokenServer:
                 outer.asked.append(('POST', form, None))
                 if form.get('refresh_token') != ['identity+1']:
                     return self.answer(401, {'details': 'no such token'})
-                return self.answer(200, {'access_token': token(USER, form['scope'][0].split(' ')), 'expires_in': lifetime})
+                return self.answer(200, {'access_token': token(USER, form.get('scope', [''])[0].split()), 'expires_in': lifetime})
 
         self.httpd = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
         self.httpd.daemon_threads = True
@@ -241,6 +260,55 @@ def tokens():
     home = Home()
     ready = server.token(USER, ['repository:mine:pull'])
     pulled(home, image, registry.host + '/mine:1', '', auth(registrytoken=ready))
+    home.end()
+    registry.end()
+
+
+@test
+def push_with_a_private_authority():
+    ca = Authority()
+    registry = Registry(tls={'config': '  tls: {certificate: %s, key: %s}\n' % ca.issue('server', 'IP:127.0.0.1'), 'ca': ca.ca,
+                             'client': ca.issue('client')})
+    source, image, home = Registry(), Image(2, 300000), Home()
+    source.put(image, 't', '1')
+    pulled(home, image, source.host + '/t:1')
+    target, folder = registry.host + '/far/t:1', 'certs.d/%s/' % registry.host
+    code, out = home.tool('tag', source.host + '/t:1', target)
+    assert code == 0, out
+    home.write(folder + 'ca.crt', Authority('a stranger').text())
+    code, out = home.tool('push', target)
+    assert code == 1 and 'x509: certificate signed by unknown authority' in out, out
+    assert registry.request('GET', '/v2/far/t/manifests/1').status == 404
+    home.write(folder + 'ca.crt', ca.text())
+    code, out = home.tool('push', target)
+    assert code == 0 and 'digest: %s size: %d' % (sha(image.manifest), len(image.manifest)) in out, out
+    home.end()
+    home = Home()
+    home.write(folder + 'ca.crt', ca.text())
+    pulled(home, image, target)
+    home.end()
+    registry.end()
+    source.end()
+
+
+@test
+def a_catalogue_behind_a_token():
+    ca = Authority()
+    server = TokenServer(ca, {'catalog': USER, 'team/app': USER, 'team/tool': USER})
+    registry, image, home = Registry(server.config), Image(1), Home()
+    for name in ('team/app', 'team/tool'):
+        registry.put(image, name, '1', Authorization='Bearer ' + server.token(USER, ['repository:%s:pull,push' % name]))
+    server.asked.clear()
+    code, out = home.tool('search', registry.host + '/app', auth(username=USER, password=PASSWORD))
+    assert code == 0 and '"%s/team/app"' % registry.host in out and 'team/tool' not in out and PASSWORD not in out, out
+    assert ['registry:catalog:*'] in [q.get('scope') for m, q, h in server.asked], server.asked
+    code, out = home.tool('search', registry.host + '/team')
+    assert code == 1 and 'unauthorized: authentication required' in out, out
+    code, out = home.tool('search', registry.host + '/team', auth(username=USER, password='wrong'))
+    assert code == 1 and 'incorrect username or password' in out, out
+    server.asked.clear()
+    code, out = home.tool('search', registry.host + '/team', auth(identitytoken='identity+1'))
+    assert code == 0 and out.count('is_official') == 2 and {m for m, q, h in server.asked} == {'POST'}, (out, server.asked)
     home.end()
     registry.end()
 

@@ -299,11 +299,14 @@ def certificates():
     attempt(plain, None)  # loopback without an authority: not verified, as Docker does it
     attempt(plain, 'x509: certificate signed by unknown authority', ('ca.crt', stranger.text()))
     attempt(misnamed, 'x509: certificate is not valid for 127.0.0.1', own)
-    attempt(mutual, 'Get "https://%s/v2/": re' % mutual.host, own)  # "remote error: tls: ..", or a reset that was faster
+    attempt(mutual, 'Get "https://%s/v2/": the server asks for a client certificate and none is configured (certs.d/%s/NAME.cert' % (
+        mutual.host, mutual.host), own)
     pair = (('client.cert', ca.text(CERTS['client'][0])), ('client.key', ca.text(CERTS['client'][1])))
     attempt(mutual, None, own, *pair)
     attempt(mutual, 'missing key client.key for client certificate client.cert', own, pair[0])
     attempt(mutual, 'missing client certificate client.cert for key client.key', own, pair[1])
+    secret = ca.run('pkey', '-in', CERTS['client'][1], '-aes128', '-passout', 'pass:x').decode()
+    attempt(mutual, 'client certificate: unable to set private key file', own, pair[0], ('client.key', secret))  # nobody is asked
     hosts = 'server = "https://%s"\n%s'
     attempt(mutual, None, ('x.pem', ca.text()), *pair, ('hosts.toml', hosts % (
         mutual.host, 'ca = "x.pem"\nclient = [["client.cert", "client.key"]]\n')))
@@ -386,7 +389,7 @@ def indexes_inside_indexes():
         deep = index(desc(deep, 'index'))
         server.manifests[sha(deep)] = deep
     server.manifests['1'] = deep
-    assert 'nested too deeply' in pull(home, server, 1, 'linux/amd64')
+    assert 'more than 8 indexes' in pull(home, server, 1, 'linux/amd64')
     home.end()
 
 

@@ -3,10 +3,11 @@
  * Drives the image module without an engine, for tests/integration/image.sh:
  *   image-tool HOME PROGRAM_DIR COMMAND [ARGS]
  * pull REF [PLATFORM [AUTH]] | pull2 REF REF | cancel REF MS | load FILE | load-dir DIR | save FILE
- * REF... | push REF [AUTH] | default | list | inspect REF | history REF | tag REF NAME | rm REF
- * [force] | prune | fsck Progress lines go to stdout as "id|status|current|total"; an error ends
- * with status 1 and "error: text". IMAGE_TOOL_STALL: seconds until a slow transfer is broken off;
- * IMAGE_TOOL_MIRROR: a mirror of Docker Hub.
+ * REF... | push REF [AUTH] | search TERM [AUTH] | default | list | inspect REF | history REF | tag
+ * REF NAME | rm REF [force] | prune | fsck Progress lines go to stdout as
+ * "id|status|current|total"; an error ends with status 1 and "error: text". IMAGE_TOOL_STALL:
+ * seconds until a slow transfer is broken off; IMAGE_TOOL_MIRROR: a mirror of Docker Hub;
+ * IMAGE_TOOL_DOWNLOADS: max-concurrent-downloads.
  */
 #include "image/image.h"
 #include "store/store.h"
@@ -113,6 +114,10 @@ static int start(struct image_service *s, uv_loop_t *loop, int n, char **a, stru
 				.n = (size_t)(n - 2),
 				.fd = open(a[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)},
 			&ev, &job, e);
+	if (!strcmp(cmd, "search"))
+		return image_search(
+			s, &(struct image_search){.term = a[1], .auth = n > 2 ? a[2] : NULL}, &ev,
+			&job, e);
 	if (!strcmp(cmd, "push"))
 		return image_push(s, &(struct image_push){.ref = a[1], .auth = n > 2 ? a[2] : NULL},
 				  &ev, &job, e);
@@ -167,12 +172,15 @@ int main(int argc, char **argv)
 	printf("repair: %u %u %u %u %u\n", rep->layers_orphan, rep->layers_lost, 0U,
 	       rep->ingest_stale, rep->blobs_lost);
 	uv_loop_t *loop = uv_default_loop();
+	const char *downloads = getenv("IMAGE_TOOL_DOWNLOADS");
 	const char *stall = getenv("IMAGE_TOOL_STALL"), *mirror = getenv("IMAGE_TOOL_MIRROR");
-	struct image_service_config c = {.loop = loop,
-					 .store = st,
-					 .program_dir = argv[2],
-					 .settings.mirrors = {.v = &mirror, .n = mirror ? 1 : 0},
-					 .stall_s = stall ? (unsigned)strtoul(stall, NULL, 10) : 0};
+	struct image_service_config c = {
+		.loop = loop,
+		.store = st,
+		.program_dir = argv[2],
+		.settings.mirrors = {.v = &mirror, .n = mirror ? 1 : 0},
+		.settings.downloads = downloads ? (unsigned)strtoul(downloads, NULL, 10) : 0,
+		.stall_s = stall ? (unsigned)strtoul(stall, NULL, 10) : 0};
 	if (image_service_new(&c, &s, &e) < 0)
 		return 1;
 	image_service_on_event(s, on_event, NULL);
