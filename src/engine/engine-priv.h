@@ -79,6 +79,7 @@ struct container_state {
 	int64_t started_at, finished_at; /* ns */
 	int64_t restart_count;
 	const struct health_saved *health; /* only while the row is written or read */
+	struct objs networks;		   /* the same; struct endpoint_saved */
 };
 extern const struct json_schema container_state_schema;
 
@@ -103,11 +104,12 @@ struct container {
 	struct host_config host;
 	struct container_state st;
 	int64_t created;
-	struct list link;    /* engine.order, oldest first */
-	struct shim *shim;   /* NULL: no connection */
-	struct list hooks;   /* struct exit_hook */
-	struct list waits;   /* struct engine_wait */
-	struct list pending; /* struct pending_attach */
+	struct list link;      /* engine.order, oldest first */
+	struct shim *shim;     /* NULL: no connection */
+	struct list hooks;     /* struct exit_hook */
+	struct list waits;     /* struct engine_wait */
+	struct list pending;   /* struct pending_attach */
+	struct list endpoints; /* struct endpoint, network.h */
 	/* start in progress */
 	bool starting, adopting;
 	engine_done_fn start_cb;
@@ -167,6 +169,7 @@ struct engine {
 	struct image_service *images;
 	struct map *by_id, *by_name, *execs;
 	struct list order;
+	struct list networks; /* struct network, oldest first */
 	struct list subscribers;
 	uint64_t events_published;
 	struct event_log *event_log;

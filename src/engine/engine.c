@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "sys/fs.h"
 #include "sys/seal.h"
 
@@ -60,6 +61,8 @@ static const struct json_field state_fields[] = {
 	ST(JT_I64, restart_count, "RestartCount"),
 	JSON_SUB(JT_OBJP, struct container_state, health, "Health", JSON_OMITEMPTY,
 		 &health_saved_schema),
+	JSON_SUB(JT_OBJS, struct container_state, networks, "Networks", JSON_OMITEMPTY,
+		 &endpoint_saved_schema),
 	{0},
 };
 const struct json_schema container_state_schema = {"state", sizeof(struct container_state),
@@ -145,16 +148,19 @@ void container_set_error(struct container *c, const char *text)
 
 int container_save_state(struct container *c, struct err *e)
 {
+	AUTO(arena) struct arena *a = arena_new();
 	AUTO_BUF struct buf text = BUF_INIT(1 << 20);
 	struct jw w = JW_INIT(&text);
 	struct health_saved health;
 
+	c->st.networks = endpoints_save(c, a);
 	if (c->health.enabled) {
 		health_save(c, &health);
 		c->st.health = &health;
 	}
 	json_encode(&w, &container_state_schema, &c->st);
 	c->st.health = NULL;
+	c->st.networks = (struct objs){0};
 	return store_container_set_state(c->g->store, c->id, buf_text(&text), e);
 }
 
@@ -212,6 +218,7 @@ static void container_free(struct container *c)
 		pending_free(LIST_ENTRY(it, struct pending_attach, link));
 	}
 	health_free(c);
+	endpoints_free(c);
 	container_set_error(c, NULL);
 	free(c->name);
 	free(c->image_id);
@@ -239,6 +246,7 @@ struct container *container_load(struct engine *g, const struct store_container 
 	list_init(&c->hooks);
 	list_init(&c->waits);
 	list_init(&c->pending);
+	list_init(&c->endpoints);
 	snprintf(c->id, sizeof(c->id), "%s", row->id);
 	c->name = xstrdup(row->name);
 	c->image_id = xstrdup(row->image_id ? row->image_id : "");
@@ -248,11 +256,13 @@ struct container *container_load(struct engine *g, const struct store_container 
 	    json_decode_text(row->hostconfig, strlen(row->hostconfig), &host_config_schema,
 			     &c->host, c->arena, e) < 0 ||
 	    json_decode_text(row->state, strlen(row->state), &container_state_schema, &st, c->arena,
-			     e) < 0) {
+			     e) < 0 ||
+	    endpoints_load(c, &st.networks, e) < 0) {
 		container_free(c);
 		return NULL;
 	}
 	c->st = st;
+	c->st.networks = (struct objs){0};
 	c->st.error = NULL;
 	container_set_error(c, st.error);
 	c->st.health = NULL;
@@ -411,6 +421,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	g->by_name = map_new();
 	g->execs = map_new();
 	list_init(&g->order);
+	list_init(&g->networks);
 	list_init(&g->logs);
 	events_init(g);
 	if (make_dirs(g, e) < 0 || store_open(g->data_dir, g->run_dir, &g->store, e) < 0)

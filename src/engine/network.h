@@ -45,6 +45,7 @@ struct network {
 	const char *config_from;       /* JSON or NULL */
 	struct network_subnet subnet[NETWORK_SUBNETS_MAX];
 	size_t nsubnets;
+	bool asked_subnets; /* the user chose them: containers may choose addresses */
 	/* worked out from options */
 	char bridge[IFNAMSIZ]; /* bridge: its interface; macvlan, ipvlan: the parent */
 	int mtu;	       /* 0: the kernel's */
@@ -57,15 +58,18 @@ enum endpoint_state { ENDPOINT_CONFIGURED, ENDPOINT_RESERVED, ENDPOINT_UP };
 
 struct endpoint {
 	struct container *c;
-	struct network *net;
+	struct network *net;	/* NULL: it is gone (its name and id are kept) */
+	const char *net_name;	/* as the user called it, the key of NetworkSettings.Networks */
+	const char *net_id;	/* "" until it was found once */
 	struct list link;	/* container.endpoints, in order of connection */
 	struct list by_network; /* empty while only configured */
 	enum endpoint_state state;
 	struct arena *arena;
-	const struct endpoint_settings *want; /* as asked for */
-	char id[ENGINE_ID_MAX];		      /* new at each reservation */
-	struct ip ip4, ip6;		      /* family 0: none */
+	struct endpoint_settings want; /* as asked for; strings in the arena */
+	char id[ENGINE_ID_MAX];	       /* new at each reservation */
+	struct ip ip4, ip6;	       /* family 0: none */
 	struct ip_mac mac;
+	bool was_up;	       /* read from the row of a running container, not adopted yet */
 	char ifname[IFNAMSIZ]; /* inside: eth0 ... */
 	char hostif[IFNAMSIZ]; /* outside: the end in the bridge; "" without one */
 };
@@ -76,17 +80,33 @@ int networks_load(struct engine *g, struct err *e);
 void networks_free(struct engine *g);
 /* By name, full id or unique prefix; ERR_NOT_FOUND "network X not found". */
 struct network *network_get(struct engine *g, const char *ref, struct err *e);
-int engine_network_create(struct engine *g, const struct network_create *body, struct network **ret,
-			  struct err *e);
-int engine_network_remove(struct engine *g, const char *ref, struct err *e);
+bool network_is_default(const struct network *n); /* the one called "bridge" */
+/* The subnet of a family, NULL: none. */
+struct network_subnet *network_subnet_of(struct network *n, uint8_t family, struct ip a);
+
+/* ---- network-ipam.c ---- */
+/* Check n->ipam, choose what is open, fill n->subnet[] and write the choice back to n->ipam. */
+int network_addresses(struct network *n, struct err *e);
+void network_addresses_free(struct network *n);
+
+/* ---- network-device.c: what a network is in the host ---- */
+/* At create, and before its first endpoint comes up: bridge, parent of macvlan, rules. Idempotent:
+ * heals what somebody removed. */
+int network_device_up(struct network *n, struct err *e);
+void network_device_down(struct network *n); /* at removal */
 
 /* ---- endpoint-config.c: what a container asks for ---- */
 /* At create: NetworkMode and NetworkingConfig to endpoints in state configured. */
 int endpoints_configure(struct container *c, const char *networking_json, struct err *e);
-/* From and to the container's row. */
-int endpoints_load(struct container *c, const char *json, struct err *e);
-void endpoints_save(const struct container *c, struct buf *out);
+/* From and to the container's row (struct endpoint_saved, spec below). */
+int endpoints_load(struct container *c, const struct objs *saved, struct err *e);
+struct objs endpoints_save(const struct container *c, struct arena *a);
+extern const struct json_schema endpoint_saved_schema;
 void endpoints_free(struct container *c);
+/* The network, looked up again; ERR_NOT_FOUND "network X not found". */
+int endpoint_resolve(struct endpoint *ep, struct err *e);
+/* NetworkSettings.Networks. */
+void networks_write(const struct container *c, struct jw *w);
 /* /networks/{id}/connect and disconnect; also of running containers. */
 int engine_network_connect(struct engine *g, const char *ref, const struct network_connect *body,
 			   struct err *e);
