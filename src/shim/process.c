@@ -479,11 +479,13 @@ static void container_report(struct shim *s)
 	}
 	fd_close(&s->oom_fd);
 	state_write_exit(s);
-	control_send(s, &m);
+	/* Before the engine knows: it may start the container again at once, in groups of the same
+	 * name. */
 	if (runtime_delete(&s->container, &e) < 0)
 		log_warn("container %s: %s", s->id, e.text);
 	runtime_container_done(&s->container);
 	s->container = RUNTIME_CONTAINER_INIT;
+	control_send(s, &m);
 	trace_point("exit reported");
 }
 

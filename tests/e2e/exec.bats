@@ -115,6 +115,16 @@ teardown_file() { stop_engine; }
 	c rm -f echo reader
 }
 
+@test "restart: what the old process leaves takes nothing from the new one" {
+	c run -d --name again --pids-limit 50 default sleep 1000
+	for _ in $(seq 15); do
+		c restart -t 0 again
+		run -0 c exec again cat "$(cg pids/pids.max pids.max)"
+		equals "$output" 50
+	done
+	c rm -f again
+}
+
 @test "update: limits of a running container are in its cgroup, and kept" {
 	run -0 c update --memory 64m --cpus 0.5 --pids-limit 77 up
 	run -0 c exec up cat "$(cg memory/memory.limit_in_bytes memory.max)" "$(cg pids/pids.max pids.max)"
