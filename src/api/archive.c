@@ -26,7 +26,7 @@ static bool add_stat(struct api_request *r, struct container *c)
 	const char *path = api_query(r, "path");
 
 	if (!path || !*path) {
-		api_reply_message(r, 400, "missing \"path\" parameter");
+		api_reply_message(r, 400, "bad parameter: path cannot be empty");
 		return false;
 	}
 	if (engine_container_stat_path(r->engine, c, path, &json, &e) < 0) {
@@ -159,7 +159,7 @@ static void put(struct api_request *r)
 	if (!c)
 		return;
 	if (!path || !*path) {
-		api_reply_message(r, 400, "missing \"path\" parameter");
+		api_reply_message(r, 400, "bad parameter: path cannot be empty");
 		return;
 	}
 	r->state = t;

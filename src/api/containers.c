@@ -27,8 +27,12 @@ static void create(struct api_request *r)
 	struct engine_created made = {.warnings = {0}};
 	struct json *j;
 
-	if (api_body_json(r, false, &j, &e) < 0 ||
-	    container_create_decode(j, &body, r->arena, &e) < 0 ||
+	if (api_body_json(r, false, &j, &e) == 0 && json_kind_of(j) == JSON_OBJECT &&
+	    !container_create_has_config(j)) {
+		api_reply_message(r, 400, "config cannot be empty in order to create a container");
+		return;
+	}
+	if (e.kind != ERR_NONE || container_create_decode(j, &body, r->arena, &e) < 0 ||
 	    engine_container_create(r->engine, api_query(r, "name"), api_query(r, "platform"),
 				    &body, r->arena, &made, &e) < 0) {
 		/* Clients take 404 for a missing image and pull it. */

@@ -25,7 +25,7 @@ static void create(struct api_request *r)
 	if (api_body_json(r, false, &j, &e) < 0 ||
 	    json_decode(j, &exec_config_schema, &body, r->arena, &e) < 0 ||
 	    !(c = engine_container_get(r->engine, r->params[0], &e)) ||
-	    engine_exec_create(r->engine, c, &body, id, &e) < 0) {
+	    engine_exec_create(r->engine, c, r->params[0], &body, id, &e) < 0) {
 		api_reply_error(r, &e);
 		return;
 	}

@@ -44,13 +44,24 @@ static void attach_socket(struct api_request *r, int fd, const void *extra, size
 				      &e); /* closes fd on error; the answer is already out */
 }
 
+/* Docker answers here in the media type of the stream: the text, not JSON. */
+static void attach_refused(struct api_request *r, const struct err *e)
+{
+	AUTO_BUF struct buf text = BUF_INIT(ERR_TEXT_MAX + 16);
+
+	buf_addf(&text, "%s\r\n", e->text);
+	api_reply(r, err_kind_http(e->kind), RAW_STREAM, text.p, text.n);
+}
+
 static void attach(struct api_request *r)
 {
 	struct err e = ERR_INIT;
-	struct container *c = api_container(r);
+	struct container *c = engine_container_get(r->engine, r->params[0], &e);
 
-	if (!c)
+	if (!c) {
+		attach_refused(r, &e);
 		return;
+	}
 	struct attach_state *s = arena_alloc(r->arena, sizeof *s);
 	const char *keys = api_query(r, "detachKeys");
 	s->o = (struct engine_attach){
@@ -66,7 +77,7 @@ static void attach(struct api_request *r)
 	snprintf(s->id, sizeof s->id, "%s", engine_container_id(c));
 	r->state = s;
 	if (engine_attach_check(r->engine, c, &s->o, &e) < 0)
-		api_reply_error(r, &e);
+		attach_refused(r, &e);
 	else
 		api_hijack(r, stream_type(r, s->o.mux), attach_socket);
 }

@@ -197,6 +197,9 @@ static void save_refs(struct api_request *r, const char *const *refs, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		if (image_find(engine_images(r->engine), refs[i], &id, &e) < 0) {
+			/* here Docker says the name as it came */
+			if (e.kind == ERR_NOT_FOUND)
+				err_set(&e, ERR_NOT_FOUND, "No such image: %s", refs[i]);
 			api_reply_error(r, &e);
 			return;
 		}

@@ -23,13 +23,14 @@ static int name_conflict(struct engine *g, const char *name, struct err *e)
 		       name, c->id);
 }
 
-static int check_name(struct engine *g, const char *name, struct err *e)
+/* The name is shown as it came, with the slash that is not part of it. */
+static int check_name(struct engine *g, const char *name, const char *shown, struct err *e)
 {
 	if (!name_is_valid(name))
 		return err_set(
 			e, ERR_INVALID,
 			"Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
-			name);
+			shown);
 	return name_conflict(g, name, e);
 }
 
@@ -50,8 +51,11 @@ static int check_peer(struct engine *g, const char *mode, struct arena *a, const
 
 static int check_peers(struct engine *g, struct host_config *h, struct arena *a, struct err *e)
 {
-	if (check_peer(g, h->network_mode, a, &h->network_mode, e) < 0 ||
-	    check_peer(g, h->pid_mode, a, &h->pid_mode, e) < 0 ||
+	struct err later = ERR_INIT;
+
+	/* As in Docker the other container's network is only looked for at start. */
+	(void)check_peer(g, h->network_mode, a, &h->network_mode, &later);
+	if (check_peer(g, h->pid_mode, a, &h->pid_mode, e) < 0 ||
 	    check_peer(g, h->ipc_mode, a, &h->ipc_mode, e) < 0)
 		return -1;
 	if (h->ipc_mode && str_starts(h->ipc_mode, "container:")) {
@@ -201,9 +205,10 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 	char made_up[64];
 
 	trace_point("create: begin");
+	const char *shown = name;
 	if (name && *name == '/')
 		name++;
-	if (name && *name && check_name(g, name, e) < 0)
+	if (name && *name && check_name(g, name, shown, e) < 0)
 		return -1;
 	if (!m.config.image || !*m.config.image)
 		return err_set(e, ERR_INVALID, "invalid reference format");
@@ -259,6 +264,7 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 int engine_container_rename(struct engine *g, struct container *c, const char *name, struct err *e)
 {
 	AUTO_FREE char *old = NULL;
+	const char *shown_new = name;
 
 	if (name && *name == '/')
 		name++;
@@ -267,7 +273,9 @@ int engine_container_rename(struct engine *g, struct container *c, const char *n
 	if (strcmp(name, c->name) == 0)
 		return err_set(e, ERR_INVALID,
 			       "Renaming a container with the same name as its current name");
-	if (check_name(g, name, e) < 0 || store_container_rename(g->store, c->id, name, e) < 0)
+	if (check_name(g, name, shown_new, e) < 0)
+		return err_wrap(e, "Error when allocating new name");
+	if (store_container_rename(g->store, c->id, name, e) < 0)
 		return -1;
 	old = c->name;
 	map_del(g->by_name, old);

@@ -276,6 +276,8 @@ struct volume_local {
 	const char *type, *device, *o; /* as given; NULL: not */
 };
 int volume_options_check(const struct strmap *options, struct err *e);
+/* "local" is the only driver: others are Docker's plugins, none of which is ever installed here. */
+int volume_driver_unknown(const char *name, struct err *e);
 /* From the JSON of a volume's row. */
 int volume_local_parse(const char *json, struct volume_local *ret, struct arena *a, struct err *e);
 bool volume_local_is_bind(const struct volume_local *v);

@@ -228,8 +228,10 @@ void engine_files_cancel(struct engine_files_job *j); /* the callback will not r
 
 /* ---- exec ---- */
 
-int engine_exec_create(struct engine *g, struct container *c, const struct exec_config *body,
-		       char ret_id[static ENGINE_ID_MAX], struct err *e);
+/* ref: the container as the user named it, for messages. */
+int engine_exec_create(struct engine *g, struct container *c, const char *ref,
+		       const struct exec_config *body, char ret_id[static ENGINE_ID_MAX],
+		       struct err *e);
 /* Checks that an exec may start and tells how its stream is framed; call before the upgrade answer.
  */
 int engine_exec_check(struct engine *g, const char *id, const struct exec_start *o, bool *ret_mux,

@@ -59,8 +59,9 @@ static void copy_strs(struct strs *s, struct arena *a)
 	*s = n;
 }
 
-int engine_exec_create(struct engine *g, struct container *c, const struct exec_config *body,
-		       char ret_id[static ENGINE_ID_MAX], struct err *e)
+int engine_exec_create(struct engine *g, struct container *c, const char *ref,
+		       const struct exec_config *body, char ret_id[static ENGINE_ID_MAX],
+		       struct err *e)
 {
 	struct detach_keys keys;
 	struct exec *x;
@@ -70,12 +71,12 @@ int engine_exec_create(struct engine *g, struct container *c, const struct exec_
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	if (c->st.paused)
 		return err_set(e, ERR_CONFLICT,
-			       "container %s is paused, unpause the container before exec", c->id);
+			       "container %s is paused, unpause the container before exec", ref);
 	if (body->cmd.n == 0)
 		return err_set(e, ERR_INVALID, "No exec command specified");
 	if (body->detach_keys && *body->detach_keys &&
 	    detach_keys_parse(body->detach_keys, &keys) < 0)
-		return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided",
+		return err_set(e, ERR_INVALID, "Invalid escape keys (%s) provided",
 			       body->detach_keys);
 	x = NEW(struct exec);
 	x->arena = arena_new();
@@ -132,6 +133,31 @@ int engine_exec_check(struct engine *g, const char *id, const struct exec_start 
 	return 0;
 }
 
+/* The code of an exec that never ran. Docker: what is not there is 127, everything else 126. */
+static void exec_failed(struct exec *x, const struct err *e)
+{
+	bool missing = e->kind == ERR_NO_PROGRAM ||
+		       strcasestr(e->text, "no such file or directory");
+
+	x->started = true;
+	x->running = false;
+	x->has_exit = true;
+	x->exit_code = missing ? 127 : 126;
+	x->finished_at = clock_now_ns();
+}
+
+static void exec_error(struct err *own, const struct err *e)
+{
+	bool plain = str_starts(e->text, "unable to find user ") ||
+		     str_starts(e->text, "unable to find group ");
+
+	if (plain)
+		*own = *e;
+	else
+		err_set(own, e->kind, "OCI runtime exec failed: exec failed: %.1500s: unknown",
+			e->text);
+}
+
 struct exec_call {
 	struct engine *g;
 	char id[ENGINE_ID_MAX];
@@ -147,19 +173,9 @@ static void exec_answered(struct container *c, void *ud, const struct shim_messa
 	struct err own = ERR_INIT;
 
 	if (e) {
-		err_set(&own, e->kind, "OCI runtime exec failed: exec failed: %.1500s: unknown",
-			e->text);
-		if (x) {
-			x->running = false;
-			x->has_exit = true;
-			/* Docker: what is not there is 127, everything else 126 */
-			x->exit_code = e->kind == ERR_NO_PROGRAM ||
-						       strcasestr(e->text,
-								  "no such file or directory")
-					       ? 127
-					       : 126;
-			x->finished_at = clock_now_ns();
-		}
+		exec_error(&own, e);
+		if (x)
+			exec_failed(x, e);
 	} else if (x) {
 		x->pid = m->pid;
 	}
@@ -205,6 +221,13 @@ int engine_exec_start(struct engine *g, const char *id, const struct exec_start 
 		return -1;
 	x = exec_get(g, id);
 	c = container_by_id(g, x->cid);
+	if (x->config.working_dir && *x->config.working_dir && *x->config.working_dir != '/') {
+		err_set(e, ERR_INVALID,
+			"OCI runtime exec failed: exec failed: cwd must be an absolute path: "
+			"unknown");
+		exec_failed(x, e);
+		return -1;
+	}
 	if (build_process(c, x, &text, e) < 0)
 		return -1;
 	r.process = buf_text(&text);

@@ -210,7 +210,7 @@ static void probe_run(uv_timer_t *t)
 	uv_poll_init(c->g->loop, p->poll, p->fd);
 	uv_poll_start(p->poll, UV_READABLE, probe_readable);
 	at.fd = pair[1];
-	if (engine_exec_create(c->g, c, &xc, p->exec_id, &e) < 0) {
+	if (engine_exec_create(c->g, c, c->id, &xc, p->exec_id, &e) < 0) {
 		close(pair[1]);
 		probe_free(p);
 		schedule(c);

@@ -3,6 +3,7 @@
  * wait, removal. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "engine/engine-priv.h"
 #include "sys/fs.h"
 
@@ -161,7 +162,11 @@ int engine_container_kill(struct engine *g, struct container *c, const char *sig
 {
 	int signo = signal && *signal ? signal_parse(signal) : SIGKILL;
 	int stop = c->meta.config.stop_signal ? signal_parse(c->meta.config.stop_signal) : SIGTERM;
+	uint64_t number;
 
+	if (signo < 0 && num_parse_u64(signal, 1, INT32_MAX, &number) == 0)
+		return err_set(e, ERR_INVALID, "the linux daemon does not support signal %s",
+			       signal);
 	if (signo < 0)
 		return err_set(e, ERR_INVALID, "invalid signal: %s", signal);
 	if (!c->st.running)
@@ -622,13 +627,16 @@ int engine_container_remove(struct engine *g, struct container *c, bool force, b
 	if (c->starting)
 		return err_set(e, ERR_CONFLICT,
 			       "cannot remove container \"/%s\": container is starting", c->name);
+	if (!force && c->st.paused)
+		return err_set(e, ERR_CONFLICT,
+			       "cannot remove container \"/%s\": container is paused and must be "
+			       "unpaused first",
+			       c->name);
 	if (!force && (c->st.running || c->st.restarting))
-		return err_set(
-			e, ERR_CONFLICT, "cannot remove container \"/%s\": container is %s: %s",
-			c->name, container_status_name(c),
-			c->st.paused
-				? "unpause and stop the container before removing or force remove"
-				: "stop the container before removing or force remove");
+		return err_set(e, ERR_CONFLICT,
+			       "cannot remove container \"/%s\": container is %s: stop the "
+			       "container before removing or force remove",
+			       c->name, container_status_name(c));
 	if (!c->st.running) {
 		if (finish_remove(c, volumes, e) < 0)
 			return -1;

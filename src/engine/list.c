@@ -128,7 +128,7 @@ struct query {
 	struct engine *g;
 	const struct engine_list_options *o;
 	const struct container *before, *since;
-	bool past_since;
+	bool is_task; /* there are no tasks here: true finds nothing */
 	struct digest ancestors[16];
 	size_t nancestors;
 	regex_t names[16];
@@ -274,11 +274,17 @@ static int check_ports(const struct filters *f, const char *name, struct err *e)
 	return 0;
 }
 
+/* Docker looks at the ports of a container's endpoints: without a network of its own it has none.
+ */
 static bool filter_expose(const struct filters *f, const struct container *c)
 {
 	const struct strs *v = filters_get(f, "expose"), *have = &c->meta.config.exposed_ports;
 	struct ports want, port;
 
+	if (v && v->n > 0 &&
+	    (strcmp(c->host.network_mode, "none") == 0 ||
+	     strcmp(c->host.network_mode, "host") == 0))
+		return false;
 	for (size_t i = 0; v && i < v->n; i++)
 		for (size_t k = 0; k < have->n; k++)
 			if (ports_parse(v->v[i], &want) == 0 &&
@@ -287,14 +293,6 @@ static bool filter_expose(const struct filters *f, const struct container *c)
 			    port.last >= want.first)
 				return true;
 	return !v || v->n == 0;
-}
-
-/* There are no tasks here: "true" finds nothing. */
-static bool filter_task(const struct filters *f)
-{
-	const struct strs *v = filters_get(f, "is-task");
-
-	return !v || v->n == 0 || (strcmp(v->v[0], "true") != 0 && strcmp(v->v[0], "1") != 0);
 }
 
 static bool filter_ancestor(const struct query *q, const struct container *c)
@@ -317,7 +315,7 @@ static bool matches(const struct query *q, const struct container *c)
 	       filters_match(f, "status", container_status_name(c)) && filter_exited(f, c) &&
 	       filter_volume(f, c) && filter_ancestor(q, c) &&
 	       filters_match(f, "network", c->host.network_mode) &&
-	       filters_match(f, "health", health) && filter_expose(f, c) && filter_task(f) &&
+	       filters_match(f, "health", health) && filter_expose(f, c) && !q->is_task &&
 	       !(filters_get(f, "publish") && filters_get(f, "publish")->n > 0);
 }
 
@@ -332,9 +330,8 @@ static int prepare_query(struct query *q, struct err *e)
 	const struct filters *f = q->o->filters;
 	const struct strs *v;
 
-	if (filters_check(f, allowed, e) < 0)
-		return -1;
-	if (compile_names(q, e) < 0)
+	if (filters_check(f, allowed, e) < 0 ||
+	    filters_bool(f, "is-task", false, &q->is_task, e) < 0 || compile_names(q, e) < 0)
 		return -1;
 	v = filters_get(f, "status");
 	for (size_t i = 0; v && i < v->n; i++) {
@@ -358,8 +355,10 @@ static int prepare_query(struct query *q, struct err *e)
 	for (size_t i = 0; v && i < v->n; i++)
 		if (strcmp(v->v[i], "none") != 0 && strcmp(v->v[i], "starting") != 0 &&
 		    strcmp(v->v[i], "healthy") != 0 && strcmp(v->v[i], "unhealthy") != 0)
-			return err_set(e, ERR_INVALID, "unrecognized filter value for health: %s",
-				       v->v[i]);
+			return err_set(e, ERR_INVALID,
+				       "invalid filter 'health=%s': invalid value for health (%s): "
+				       "must be one of none, starting, healthy, unhealthy",
+				       v->v[i], v->v[i]);
 	v = filters_get(f, "before");
 	if (v && v->n > 0 && !(q->before = engine_container_get(q->g, v->v[0], e)))
 		return -1;

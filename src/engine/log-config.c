@@ -214,8 +214,9 @@ int log_config_check(const struct log_config *l, struct err *e)
 	if (check_mode(l, e) < 0)
 		return -1;
 	if (!d)
-		return err_set(e, ERR_INVALID, "logger: no log driver named '%s' is registered",
-			       type_of(l));
+		return err_set(e, ERR_INVALID,
+			       "error looking up logging plugin %s: plugin \"%s\" not found",
+			       type_of(l), type_of(l));
 	for (size_t i = 0; i < l->config.n; i++) {
 		const char *k = l->config.v[i].k;
 

@@ -100,7 +100,10 @@ int merge_image_config(struct container_config *c, const char *image_json, struc
 		c->entrypoint = (struct strs){0};
 	}
 	merge_env(&c->env, &image.env, a);
-	merge_set(&c->volumes, &image.volumes, a);
+	if (c->volumes.n == 0) /* null when neither has any, as Docker shows it */
+		c->volumes = image.volumes;
+	else
+		merge_set(&c->volumes, &image.volumes, a);
 	merge_set(&c->exposed_ports, &image.exposed_ports, a);
 	merge_labels(&c->labels, &image.labels, a);
 	if (!is_set(c->user))
@@ -149,6 +152,10 @@ void host_config_defaults(struct host_config *h, struct arena *a)
 										  : "private";
 	if (!is_set(h->runtime))
 		h->runtime = "coracle";
+	if (h->memory_swappiness && *h->memory_swappiness == -1)
+		h->memory_swappiness = NULL;
+	if (h->pids_limit && *h->pids_limit <= 0)
+		h->pids_limit = NULL; /* no limit, as any negative number always meant */
 	if (h->shm_size == 0)
 		h->shm_size = 64 << 20;
 	if (h->memory > 0 && h->memory_swap == 0)

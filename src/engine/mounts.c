@@ -144,9 +144,9 @@ int bind_parse(const char *spec, struct mount_point *ret, struct arena *a, struc
 	m.destination = path_clean(d, a);
 	if (strcmp(m.destination, "/") == 0)
 		return err_set(e, ERR_INVALID,
-			       "invalid volume specification: '%s': invalid specification: "
-			       "destination can't be '/'",
-			       spec);
+			       "invalid volume specification: '%s': invalid mount config for type "
+			       "\"%s\": invalid specification: destination can't be '/'",
+			       spec, s[0] == '/' ? "bind" : "volume");
 	if (s[0] == '/') {
 		m.type = "bind";
 		m.source = path_clean(s, a);
@@ -339,8 +339,7 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 			return invalid_mount(e, type,
 					     "subpath must be a relative path within the volume");
 		if (d && d->name && *d->name && strcmp(d->name, "local") != 0)
-			return err_set(e, ERR_UNSUPPORTED,
-				       "volume driver \"%s\" is not built in coracle yet", d->name);
+			return volume_driver_unknown(d->name, e);
 		if (d && volume_options_check(&d->options, e) < 0)
 			return -1;
 	}

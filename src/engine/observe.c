@@ -118,13 +118,14 @@ static int run_ps(const char *args, struct buf *text, struct err *e)
 	struct str rest = str_of(args), word;
 	const char *argv[64] = {"ps"};
 	struct process child = {.pidfd = FD_NONE};
-	int pipes[2], status = 0, rc;
+	AUTO_BUF struct buf why = BUF_INIT(1 << 16);
+	int pipes[2], errors[2], status = 0, rc;
 	size_t n = 1;
-	struct spawn_fd fds[1];
+	struct spawn_fd fds[2];
 	struct spawn s = {.path = access("/bin/ps", X_OK) == 0 ? "/bin/ps" : "/usr/bin/ps",
 			  .argv = argv,
 			  .fds = fds,
-			  .nfds = 1,
+			  .nfds = 2,
 			  .die_with_parent = true};
 
 	while (rest.n > 0 && n < ARRAY_SIZE(argv) - 1 && str_cut(&rest, ' ', &word))
@@ -132,12 +133,25 @@ static int run_ps(const char *args, struct buf *text, struct err *e)
 			argv[n++] = arena_strndup(a, word.p, word.n);
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return err_sys(e, -errno, "pipe");
+	if (pipe2(errors, O_CLOEXEC) < 0) {
+		rc = -errno;
+		close(pipes[0]);
+		close(pipes[1]);
+		return err_sys(e, rc, "pipe");
+	}
+	/* ps never waits for us there: what does not fit into the pipe is lost. */
+	(void)fcntl(errors[1], F_SETFL, O_NONBLOCK);
 	fds[0] = (struct spawn_fd){pipes[1], 1};
+	fds[1] = (struct spawn_fd){errors[1], 2};
 	rc = spawn_start(&s, &child);
 	close(pipes[1]);
+	close(errors[1]);
 	if (rc == 0)
 		rc = fs_read_fd(pipes[0], text);
+	if (rc == 0)
+		(void)fs_read_fd(errors[0], &why);
 	close(pipes[0]);
+	close(errors[0]);
 	if (child.pidfd >= 0) {
 		if (rc < 0)
 			spawn_signal(&child, SIGKILL);
@@ -146,9 +160,12 @@ static int run_ps(const char *args, struct buf *text, struct err *e)
 	}
 	if (rc < 0)
 		return err_sys(e, rc, "error running ps");
-	return status == 0
-		       ? 0
-		       : err_set(e, ERR_INVALID, "error running ps: exit status %d", status >> 8);
+	if (status == 0)
+		return 0;
+	n = strcspn(buf_text(&why), "\n");
+	if (n > 0)
+		return err_set(e, ERR_SYSTEM, "ps: %.*s", (int)MIN(n, 300u), buf_text(&why));
+	return err_set(e, ERR_SYSTEM, "ps: exit status %d", status >> 8);
 }
 
 int engine_container_top(struct engine *g, struct container *c, const char *ps_args,

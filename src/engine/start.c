@@ -323,7 +323,8 @@ static void start_answered(struct container *c, void *ud, const struct shim_mess
 		struct err wrapped = *e;
 
 		if (str_starts(e->text, "unable to find user ") ||
-		    str_starts(e->text, "unable to find group ")) {
+		    str_starts(e->text, "unable to find group ") ||
+		    str_starts(e->text, "Cannot mkdir: ")) {
 			start_failed(c, &wrapped);
 			return;
 		}

@@ -79,8 +79,8 @@ static void blkio_row(struct jw *w, const struct runtime_blkio *b, const char *o
 }
 
 /* v1 has a row per operation of the kernel, v2 two; lists without a source are empty there, null
- * here. */
-static void write_blkio(struct jw *w, const struct runtime_stats *r)
+ * here; all are null of a container that does not run. */
+static void write_blkio(struct jw *w, const struct runtime_stats *r, bool running)
 {
 	static const char *const others[] = {"io_queue_recursive",     "io_service_time_recursive",
 					     "io_wait_time_recursive", "io_merged_recursive",
@@ -90,6 +90,10 @@ static void write_blkio(struct jw *w, const struct runtime_stats *r)
 	jw_obj(w);
 	for (int part = 0; part < 2; part++) {
 		jw_key(w, part ? "io_serviced_recursive" : "io_service_bytes_recursive");
+		if (!running) {
+			jw_null(w);
+			continue;
+		}
 		jw_arr(w);
 		for (size_t i = 0; i < r->nblkio; i++) {
 			const struct runtime_blkio *b = &r->blkio[i];
@@ -107,7 +111,7 @@ static void write_blkio(struct jw *w, const struct runtime_stats *r)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		jw_key(w, others[i]);
-		jw_raw(w, r->cgroup_v2 || r->mem_stat[0] == '\0' ? "null" : "[]");
+		jw_raw(w, r->cgroup_v2 || !running ? "null" : "[]");
 	}
 	jw_obj_end(w);
 }
@@ -245,7 +249,7 @@ int engine_container_stats(struct engine *g, struct container *c, struct engine_
 		jw_kv_u64(&w, "limit", r.pids_limit ? r.pids_limit : UINT64_MAX);
 	}
 	jw_obj_end(&w);
-	write_blkio(&w, &r);
+	write_blkio(&w, &r, c->st.running);
 	jw_kv_i64(&w, "num_procs", 0);
 	jw_key(&w, "storage_stats");
 	jw_raw(&w, "{}");

@@ -38,6 +38,8 @@ static void apply(struct host_config *h, const struct host_config *u, struct are
 	NUMBER(cpu_realtime_runtime);
 	BOXED(memory_swappiness);
 	BOXED(pids_limit);
+	if (u->pids_limit && *u->pids_limit < 0)
+		h->pids_limit = arena_alloc(a, sizeof(int64_t)); /* 0: no limit */
 	TEXT(cpuset_cpus);
 	TEXT(cpuset_mems);
 	TEXT(restart_policy.name);
@@ -121,18 +123,20 @@ int engine_container_update(struct engine *g, struct container *c, const struct 
 	return -1;
 }
 
-static bool prune_until(const struct filters *f, const struct container *c, struct err *e)
+/* The moment of ?filters={"until":["24h"]}; without one the end of time. */
+static int prune_until(const struct filters *f, int64_t *ret, struct err *e)
 {
 	const struct strs *v = filters_get(f, "until");
-	int64_t when;
 
+	*ret = INT64_MAX;
 	if (!v || v->n == 0)
-		return true;
-	if (clock_parse_when(v->v[0], clock_now_ns(), &when) < 0) {
-		err_set(e, ERR_INVALID, "invalid until filter: %s", v->v[0]);
-		return false;
-	}
-	return c->created < when;
+		return 0;
+	if (v->n > 1)
+		return err_set(e, ERR_INVALID, "more than one until filter specified");
+	if (clock_parse_when(v->v[0], clock_now_ns(), ret) < 0)
+		return err_set(e, ERR_INVALID, "failed to parse value as time or duration: \"%s\"",
+			       v->v[0]);
+	return 0;
 }
 
 int engine_container_prune(struct engine *g, const struct filters *f, engine_json_fn cb, void *ud,
@@ -142,8 +146,9 @@ int engine_container_prune(struct engine *g, const struct filters *f, engine_jso
 	AUTO_BUF struct buf out = BUF_INIT(ENGINE_TEXT_MAX);
 	struct jw w = JW_INIT(&out);
 	uint64_t freed = 0;
+	int64_t until;
 
-	if (filters_check(f, allowed, e) < 0)
+	if (filters_check(f, allowed, e) < 0 || prune_until(f, &until, e) < 0)
 		return -1;
 	jw_obj(&w);
 	jw_key(&w, "ContainersDeleted");
@@ -157,13 +162,8 @@ int engine_container_prune(struct engine *g, const struct filters *f, engine_jso
 		char id[ENGINE_ID_MAX];
 
 		if (c->st.running || c->st.restarting || c->starting || c->st.removing ||
-		    !filters_match_labels(f, &c->meta.config.labels))
+		    c->created > until || !filters_match_labels(f, &c->meta.config.labels))
 			continue;
-		if (!prune_until(f, c, e)) {
-			if (e->kind != ERR_NONE)
-				return -1;
-			continue;
-		}
 		memcpy(id, c->id, sizeof(id));
 		fd = fs_open_dir(dir);
 		if (fd >= 0)

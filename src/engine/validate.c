@@ -9,6 +9,7 @@
 #include "sys/caps.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -64,25 +65,24 @@ int capability_normalize(const char *name, char ret[static 40])
 	return caps_by_name(ret) >= 0 ? 0 : -EINVAL;
 }
 
-static int validate_capabilities(const struct strs *caps, struct err *e)
+static int validate_capabilities(const char *field, const struct strs *caps, struct err *e)
 {
 	char name[40];
 
 	for (size_t i = 0; i < caps->n; i++)
 		if (capability_normalize(caps->v[i], name) < 0)
-			return err_set(e, ERR_INVALID,
-				       "invalid capability: unknown capability: \"%s\"", name);
+			return err_set(e, ERR_INVALID, "invalid %s: unknown capability: \"%s\"",
+				       field, name);
 	return 0;
 }
 
+/* As Docker any text that the kernel takes, except one that would break the lines of /etc/hosts. */
 static int validate_hostname(const char *name, struct err *e)
 {
-	size_t n = strlen(name);
-
-	if (n > 63 || !isalnum((unsigned char)name[0]) || !isalnum((unsigned char)name[n - 1]))
-		return err_set(e, ERR_INVALID, "invalid hostname format: %s", name);
+	if (strlen(name) > HOST_NAME_MAX)
+		return err_set(e, ERR_INVALID, "invalid hostname format: %.80s...", name);
 	for (const char *p = name; *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr("-._", *p))
+		if (iscntrl((unsigned char)*p))
 			return err_set(e, ERR_INVALID, "invalid hostname format: %s", name);
 	return 0;
 }
@@ -239,9 +239,13 @@ static int validate_cpu(const struct host_config *h, struct err *e)
 			       "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth are for "
 			       "Windows only");
 	if (is_set(h->cpuset_cpus) && !cpuset_is_valid(h->cpuset_cpus))
-		return err_set(e, ERR_INVALID, "Invalid value %s for cpuset cpus", h->cpuset_cpus);
+		return err_set(e, ERR_INVALID,
+			       "Invalid value %s for cpuset cpus: invalid format: %s",
+			       h->cpuset_cpus, h->cpuset_cpus);
 	if (is_set(h->cpuset_mems) && !cpuset_is_valid(h->cpuset_mems))
-		return err_set(e, ERR_INVALID, "Invalid value %s for cpuset mems", h->cpuset_mems);
+		return err_set(e, ERR_INVALID,
+			       "Invalid value %s for cpuset mems: invalid format: %s",
+			       h->cpuset_mems, h->cpuset_mems);
 	return 0;
 }
 
@@ -332,6 +336,9 @@ static int validate_modes(const struct host_config *h, const struct container_co
 	if (str_starts(net, "container:") && is_set(h->uts_mode))
 		return err_set(e, ERR_INVALID,
 			       "conflicting options: uts mode and the network mode");
+	if (str_starts(net, "container:") && is_set(c->hostname))
+		return err_set(e, ERR_INVALID,
+			       "conflicting options: hostname and the network mode");
 	if (h->pid_mode && *h->pid_mode && strcmp(h->pid_mode, "host") != 0 &&
 	    !str_starts(h->pid_mode, "container:"))
 		return err_set(e, ERR_INVALID, "invalid PID mode: %s", h->pid_mode);
@@ -348,7 +355,8 @@ static int validate_modes(const struct host_config *h, const struct container_co
 	if (is_set(h->userns_mode) && strcmp(h->userns_mode, "host") != 0)
 		return err_set(e, ERR_INVALID, "invalid USER mode: %s", h->userns_mode);
 	if (is_set(h->isolation) && strcmp(h->isolation, "default") != 0)
-		return err_set(e, ERR_UNSUPPORTED, "isolation \"%s\" is not built in coracle yet",
+		return err_set(e, ERR_INVALID,
+			       "invalid isolation (%s): linux only supports 'default'",
 			       h->isolation);
 	if (is_set(h->runtime) && strcmp(h->runtime, "coracle") != 0 &&
 	    strcmp(h->runtime, "runc") != 0 && strcmp(h->runtime, "io.containerd.runc.v2") != 0)
@@ -412,8 +420,9 @@ static int validate_lists(const struct host_config *h, struct err *e)
 					       text);
 		}
 	}
-	return validate_capabilities(&h->cap_add, e) < 0 ? -1
-							 : validate_capabilities(&h->cap_drop, e);
+	return validate_capabilities("CapAdd", &h->cap_add, e) < 0
+		       ? -1
+		       : validate_capabilities("CapDrop", &h->cap_drop, e);
 }
 
 static int validate_not_built(const struct host_config *h, struct err *e)
@@ -425,9 +434,7 @@ static int validate_not_built(const struct host_config *h, struct err *e)
 	if (h->links.n > 0)
 		return not_built(e, "--link");
 	if (is_set(h->volume_driver) && strcmp(h->volume_driver, "local") != 0)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "volume driver \"%s\" is not built in coracle yet",
-			       h->volume_driver);
+		return volume_driver_unknown(h->volume_driver, e);
 	if (h->storage_opt.n > 0)
 		return not_built(e, "--storage-opt");
 	if (!json_is_empty(h->device_requests))

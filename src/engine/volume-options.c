@@ -28,7 +28,7 @@ static const struct json_schema volume_local_schema = {
 int volume_local_parse(const char *json, struct volume_local *ret, struct arena *a, struct err *e)
 {
 	*ret = (struct volume_local){0};
-	if (!json || !*json)
+	if (!json || !*json || strcmp(json, "null") == 0)
 		return 0;
 	return json_decode_text(json, strlen(json), &volume_local_schema, ret, a, e);
 }
@@ -51,6 +51,12 @@ bool volume_local_is_bind(const struct volume_local *v)
 bool volume_local_is_ro(const struct volume_local *v)
 {
 	return has_option(v->o, "ro");
+}
+
+int volume_driver_unknown(const char *name, struct err *e)
+{
+	return err_set(e, ERR_NOT_FOUND,
+		       "error looking up volume plugin %s: plugin \"%s\" not found", name, name);
 }
 
 int volume_options_check(const struct strmap *options, struct err *e)

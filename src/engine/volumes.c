@@ -46,18 +46,16 @@ int engine_volume_create(struct engine *g, const struct volume_create *body, str
 	char id[ENGINE_ID_MAX];
 	bool made = false;
 
-	if (body->driver && *body->driver && strcmp(body->driver, "local") != 0 &&
-	    strcmp(body->driver, "default") != 0)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "volume driver \"%s\" is not built in coracle yet", body->driver);
-	if (volume_options_check(&body->driver_opts, e) < 0)
-		return -1;
+	if ((body->driver && *body->driver && strcmp(body->driver, "local") != 0 &&
+	     strcmp(body->driver, "default") != 0 && volume_driver_unknown(body->driver, e) < 0) ||
+	    volume_options_check(&body->driver_opts, e) < 0)
+		return err_wrap(e, "create %s", body->name ? body->name : "");
 	if (body->cluster_spec && strcmp(body->cluster_spec, "null") != 0)
 		return err_set(e, ERR_UNSUPPORTED, "cluster volumes are not built in coracle yet");
 	want.name = body->name;
 	map_text(&body->labels, &labels);
 	want.labels = body->labels.set ? buf_text(&labels) : NULL;
-	if (body->driver_opts.n > 0) {
+	if (body->driver_opts.set) {
 		map_text(&body->driver_opts, &options);
 		want.options = buf_text(&options);
 	}
@@ -84,6 +82,7 @@ struct volume_list {
 	struct arena *a;
 	struct strs prune;
 	bool every;
+	bool only_dangling, only_used;
 };
 
 static bool name_contains(const struct filters *f, const char *name)
@@ -117,17 +116,12 @@ static bool volume_labels_match(const struct volume_list *l, const struct store_
 static int volume_list_one(const struct store_volume *v, void *ud)
 {
 	struct volume_list *l = ud;
-	const struct strs *dangling = filters_get(l->f, "dangling");
-
 	if (!name_contains(l->f, v->name) || !filters_match(l->f, "driver", v->driver) ||
 	    !volume_labels_match(l, v))
 		return 0;
-	if (dangling && dangling->n > 0) {
-		bool want = strcmp(dangling->v[0], "true") == 0 || strcmp(dangling->v[0], "1") == 0;
-
-		if (want == volume_in_use(l->g, v->name, NULL))
-			return 0;
-	}
+	if ((l->only_dangling || l->only_used) &&
+	    l->only_used != volume_in_use(l->g, v->name, NULL))
+		return 0;
 	volume_write(v, &l->w);
 	return 0;
 }
@@ -138,9 +132,15 @@ int engine_volume_list(struct engine *g, const struct filters *f, struct buf *ou
 					      "label",	  "label!", NULL};
 	AUTO(arena) struct arena *a = arena_new();
 	struct volume_list l = {.g = g, .f = f, .w = JW_INIT(out), .a = a};
+	bool dangling;
 
-	if (filters_check(f, allowed, e) < 0)
+	if (filters_check(f, allowed, e) < 0 ||
+	    filters_bool(f, "dangling", false, &dangling, e) < 0)
 		return -1;
+	if (filters_get(f, "dangling") && filters_get(f, "dangling")->n > 0) {
+		l.only_dangling = dangling;
+		l.only_used = !dangling;
+	}
 	jw_obj(&l.w);
 	jw_key(&l.w, "Volumes");
 	jw_arr(&l.w);
@@ -213,12 +213,9 @@ int engine_volume_prune(struct engine *g, const struct filters *f, bool every, s
 	static const char *const allowed[] = {"label", "label!", "all", NULL};
 	AUTO(arena) struct arena *a = arena_new();
 	struct volume_list l = {.g = g, .f = f, .w = JW_INIT(out), .a = a};
-	const struct strs *all = filters_get(f, "all");
 	uint64_t freed = 0;
 
-	l.every = every || (all && all->n > 0 &&
-			    (strcmp(all->v[0], "true") == 0 || strcmp(all->v[0], "1") == 0));
-	if (filters_check(f, allowed, e) < 0 ||
+	if (filters_check(f, allowed, e) < 0 || filters_bool(f, "all", every, &l.every, e) < 0 ||
 	    store_volume_each(g->store, volume_prune_one, &l, e) < 0)
 		return -1;
 	jw_obj(&l.w);

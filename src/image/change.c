@@ -261,14 +261,14 @@ int image_prune(struct image_service *s, const struct filters *f, const struct i
 	static const char *const allowed[] = {"dangling", "label", "label!", "until", NULL};
 	struct candidates c = {.f = f};
 	uint64_t freed = 0;
-	if (f && filters_check(f, allowed, e) < 0)
+	const struct strs *until = filters_get(f, "until");
+	bool dangling;
+	if (filters_check(f, allowed, e) < 0 || filters_bool(f, "dangling", true, &dangling, e) < 0)
 		return -1;
-	const struct strs *dangling = f ? filters_get(f, "dangling") : NULL;
-	const struct strs *until = f ? filters_get(f, "until") : NULL;
-	c.all = dangling && dangling->n &&
-		(!strcmp(dangling->v[0], "false") || !strcmp(dangling->v[0], "0"));
+	c.all = !dangling;
 	if (until && until->n && clock_parse_when(until->v[0], clock_now_ns(), &c.until) < 0)
-		return err_set(e, ERR_INVALID, "invalid filter 'until=%s'", until->v[0]);
+		return err_set(e, ERR_INVALID, "failed to parse value as time or duration: \"%s\"",
+			       until->v[0]);
 	if (store_image_each(s->store, collect_one, &c, e) < 0) {
 		free(c.v);
 		return -1;

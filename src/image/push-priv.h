@@ -76,6 +76,7 @@ struct push {
 	unsigned attempts;
 	bool rebuild_wanted, rebuild; /* the stored manifest names bytes nobody has: make one */
 	struct err err;		      /* the first failure: the next step ends the job */
+	struct err refused;	      /* no such image: told in the stream, as Docker does */
 };
 
 void push_step(struct push *p); /* look at all blobs in the loop's next turn */

@@ -315,6 +315,11 @@ static void push_begin(void *ud)
 	p->step = NULL;
 	image_ref_name(&p->ref, name);
 	job_linef(&p->job, "The push refers to repository [%s]", name);
+	if (p->refused.kind != ERR_NONE) {
+		struct err e = p->refused;
+		job_end(&p->job, NULL, &e);
+		return;
+	}
 	push_tag(p);
 }
 
@@ -420,9 +425,9 @@ int image_push(struct image_service *s, const struct image_push *o,
 	p->there = map_new();
 	p->lease = store_lease_new(s->store);
 	int rc = set_options(p, o, e);
-	if (rc == 0)
-		rc = choose_tags(p, o->all_tags, e);
-	if (rc == 0)
+	/* Docker begins to answer before it looks for the image: its clients read this in the
+	 * stream. */
+	if (rc == 0 && choose_tags(p, o->all_tags, &p->refused) == 0)
 		open_registry(p, &auth);
 	auth_credentials_wipe(&auth);
 	if (rc < 0) {

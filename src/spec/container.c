@@ -44,7 +44,7 @@ static const struct json_field container_config_fields[] = {
 	CF(JT_BOOL, network_disabled, "NetworkDisabled", JSON_OMITEMPTY),
 	CF(JT_STR, mac_address, "MacAddress", JSON_OMITEMPTY),
 	CF(JT_STRS, on_build, "OnBuild", JSON_NULL_EMPTY),
-	CF(JT_MAP, labels, "Labels", 0),
+	CF(JT_MAP, labels, "Labels", JSON_NULL_EMPTY),
 	CF(JT_STR, stop_signal, "StopSignal", JSON_OMITEMPTY),
 	CF(JT_OPT_I64, stop_timeout, "StopTimeout", JSON_OMITEMPTY),
 	CF(JT_STRS, shell, "Shell", JSON_OMITEMPTY | JSON_STR_OR_LIST),
@@ -207,11 +207,14 @@ static const struct json_field host_config_fields[] = {
 	HF(JT_I64, nano_cpus, "NanoCpus", 0),
 	HF(JT_STR, cgroup_parent, "CgroupParent", 0),
 	HF(JT_U64, blkio_weight, "BlkioWeight", 0),
-	HO(JT_OBJS, blkio_weight_device, "BlkioWeightDevice", 0, &weight_schema),
-	HO(JT_OBJS, blkio_device_read_bps, "BlkioDeviceReadBps", 0, &throttle_schema),
-	HO(JT_OBJS, blkio_device_write_bps, "BlkioDeviceWriteBps", 0, &throttle_schema),
-	HO(JT_OBJS, blkio_device_read_iops, "BlkioDeviceReadIOps", 0, &throttle_schema),
-	HO(JT_OBJS, blkio_device_write_iops, "BlkioDeviceWriteIOps", 0, &throttle_schema),
+	HO(JT_OBJS, blkio_weight_device, "BlkioWeightDevice", JSON_NULL_EMPTY, &weight_schema),
+	HO(JT_OBJS, blkio_device_read_bps, "BlkioDeviceReadBps", JSON_NULL_EMPTY, &throttle_schema),
+	HO(JT_OBJS, blkio_device_write_bps, "BlkioDeviceWriteBps", JSON_NULL_EMPTY,
+	   &throttle_schema),
+	HO(JT_OBJS, blkio_device_read_iops, "BlkioDeviceReadIOps", JSON_NULL_EMPTY,
+	   &throttle_schema),
+	HO(JT_OBJS, blkio_device_write_iops, "BlkioDeviceWriteIOps", JSON_NULL_EMPTY,
+	   &throttle_schema),
 	HF(JT_I64, cpu_period, "CpuPeriod", 0),
 	HF(JT_I64, cpu_quota, "CpuQuota", 0),
 	HF(JT_I64, cpu_realtime_period, "CpuRealtimePeriod", 0),
@@ -228,7 +231,7 @@ static const struct json_field host_config_fields[] = {
 	HF(JT_OPT_I64, memory_swappiness, "MemorySwappiness", 0),
 	HF(JT_OPT_BOOL, oom_kill_disable, "OomKillDisable", 0),
 	HF(JT_OPT_I64, pids_limit, "PidsLimit", 0),
-	HO(JT_OBJS, ulimits, "Ulimits", 0, &ulimit_schema),
+	HO(JT_OBJS, ulimits, "Ulimits", JSON_NULL_EMPTY, &ulimit_schema),
 	HF(JT_I64, cpu_count, "CpuCount", 0),
 	HF(JT_I64, cpu_percent, "CpuPercent", 0),
 	HF(JT_I64, io_maximum_iops, "IOMaximumIOps", 0),
@@ -279,6 +282,14 @@ static const struct json_field volume_create_fields[] = {
 };
 const struct json_schema volume_create_schema = {"volume", sizeof(struct volume_create),
 						 volume_create_fields};
+
+bool container_create_has_config(const struct json *j)
+{
+	for (const struct json_field *f = container_config_fields; f->key; f++)
+		if (json_get_icase(j, f->key))
+			return true;
+	return false;
+}
 
 int container_create_decode(const struct json *j, struct container_create *ret, struct arena *a,
 			    struct err *e)

@@ -191,6 +191,9 @@ extern const struct json_schema exec_config_schema;
 extern const struct json_schema exec_start_schema;
 extern const struct json_schema volume_create_schema;
 
+/* False for an object without a single field of the configuration: Docker takes it for none at all.
+ */
+bool container_create_has_config(const struct json *j);
 /* Decode a create body; strings live in `a`. */
 int container_create_decode(const struct json *j, struct container_create *ret, struct arena *a,
 			    struct err *e);

@@ -3,6 +3,9 @@
  */
 #include "spec/filters.h"
 
+#include "base/buf.h"
+#include "base/mem.h"
+
 #include <string.h>
 
 #include "base/banned.h"
@@ -88,6 +91,26 @@ int filters_check(const struct filters *f, const char *const *allowed, struct er
 		if (!known)
 			return err_set(e, ERR_INVALID, "invalid filter '%s'", f->v[i].name);
 	}
+	return 0;
+}
+
+int filters_bool(const struct filters *f, const char *name, bool fallback, bool *ret, struct err *e)
+{
+	const struct strs *v = filters_get(f, name);
+	AUTO_BUF struct buf values = BUF_INIT(ERR_TEXT_MAX / 2);
+	bool yes = false, no = false;
+
+	*ret = fallback;
+	if (!v || v->n == 0)
+		return 0;
+	for (size_t i = 0; i < v->n; i++) {
+		yes |= strcmp(v->v[i], "true") == 0 || strcmp(v->v[i], "1") == 0;
+		no |= strcmp(v->v[i], "false") == 0 || strcmp(v->v[i], "0") == 0;
+		buf_addf(&values, "%s%s", i ? " " : "", v->v[i]);
+	}
+	if (yes == no)
+		return err_set(e, ERR_INVALID, "invalid filter '%s=[%s]'", name, buf_text(&values));
+	*ret = yes;
 	return 0;
 }
 

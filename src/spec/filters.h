@@ -20,6 +20,10 @@ struct filters {
 int filters_decode(const char *text, struct filters *ret, struct arena *a, struct err *e);
 /* ERR_INVALID "invalid filter 'x'" unless every name is in the NULL-terminated list. */
 int filters_check(const struct filters *f, const char *const *allowed, struct err *e);
+/* A filter that is true or false ("1", "0" too); anything else, and both at once, is ERR_INVALID.
+ */
+int filters_bool(const struct filters *f, const char *name, bool fallback, bool *ret,
+		 struct err *e);
 const struct strs *filters_get(const struct filters *f, const char *name); /* NULL when absent */
 /* True when the filter is absent or one of its values is equal to `value`. */
 bool filters_match(const struct filters *f, const char *name, const char *value);

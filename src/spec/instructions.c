@@ -477,8 +477,12 @@ static int one_line(struct ctx *x, const char *line)
 				       x->name);
 		return table[i].fn(x, rest);
 	}
-	return err_set(x->e, ERR_INVALID, "%.*s is not a valid change command", (int)MIN(n, 60),
-		       line);
+	char name[61];
+
+	for (size_t i = 0; i < sizeof(name); i++)
+		name[i] = i < MIN(n, sizeof(name) - 1) ? (char)tolower((unsigned char)line[i])
+						       : '\0';
+	return err_set(x->e, ERR_INVALID, "%s is not a valid change command", name);
 }
 
 /* The next line of *p with continuations joined and comments left out; false at the end. */

@@ -130,6 +130,11 @@ static int insert(struct store *s, const struct store_volume *v, struct err *e)
 	return tx_commit(s, e);
 }
 
+static bool has_options(const char *json)
+{
+	return strcmp(json, "null") != 0 && strcmp(json, "{}") != 0;
+}
+
 int store_volume_create(struct store *s, const struct store_volume *in, struct store_volume **ret,
 			bool *ret_created, struct err *e)
 {
@@ -139,8 +144,8 @@ int store_volume_create(struct store *s, const struct store_volume *in, struct s
 	bool created = false;
 
 	v.driver = or (v.driver, "local");
-	v.labels = or (v.labels, "{}");
-	v.options = or (v.options, "{}");
+	v.labels = or (v.labels, "null");
+	v.options = or (v.options, "null");
 	v.created = v.created ? v.created : clock_now_ns();
 	if (store_volume_name_check(v.name, e) < 0)
 		return -1;
@@ -150,8 +155,7 @@ int store_volume_create(struct store *s, const struct store_volume *in, struct s
 				e, ERR_CONFLICT,
 				"volume \"%s\" already exists with driver \"%s\", not \"%s\"",
 				v.name, old->driver, v.driver);
-		if (in->options && strcmp(v.options, "{}") != 0 &&
-		    strcmp(old->options, v.options) != 0)
+		if (has_options(v.options) && strcmp(old->options, v.options) != 0)
 			return err_set(e, ERR_CONFLICT,
 				       "volume \"%s\" already exists with other options", v.name);
 	} else {

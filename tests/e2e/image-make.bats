@@ -75,7 +75,7 @@ field() {
 	c create --name cmt default true
 	run c commit -c 'RUN rm' cmt
 	code 1
-	contains "$output" 'RUN is not a valid change command'
+	contains "$output" 'run is not a valid change command'
 	run c commit cmt 'Bad:1'
 	code 1
 	contains "$output" 'invalid reference format: repository name (library/Bad) must be lowercase'

@@ -218,7 +218,7 @@ stopped() {
 	refused "unknown log opt 'tag' for log driver local" --log-driver local --log-opt tag=1
 	refused "unknown log opt 'x' for syslog log driver" --log-driver syslog --log-opt x=1
 	refused "unknown log opt 'max-size' for journald log driver" --log-driver journald --log-opt max-size=1
-	refused "no log driver named 'nope' is registered" --log-driver nope
+	refused 'error looking up logging plugin nope: plugin "nope" not found' --log-driver nope
 	refused "logging mode not supported: x" --log-opt mode=x
 	refused "max-buffer-size option is only supported with 'mode=non-blocking'" --log-opt max-buffer-size=1m
 	refused "syslog-address should be in form proto://address, got x" --log-driver syslog --log-opt syslog-address=x

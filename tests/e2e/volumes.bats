@@ -86,7 +86,7 @@ teardown_file() { stop_engine; }
 	try 'quota size requested but no quota support' -o size=1g
 	try 'type "nfs"' -o type=nfs -o device=:/x -o o=addr=10.0.0.1
 	try 'must be an absolute path' -o type=none -o o=bind -o device=rel
-	try 'not built' -d elsewhere
+	try 'create wrong: error looking up volume plugin elsewhere: plugin "elsewhere" not found' -d elsewhere
 	run c volume inspect wrong
 	[ "$status" -ne 0 ]
 }

@@ -96,8 +96,8 @@ static void test_not_built(void **state)
 	refused("{\"HostConfig\":{\"LogConfig\":{\"Type\":\"fluentd\"}}}", ERR_UNSUPPORTED,
 		"'fluentd'");
 	refused("{\"HostConfig\":{\"LogConfig\":{\"Type\":\"nope\"}}}", ERR_INVALID,
-		"no log driver named 'nope'");
-	refused("{\"HostConfig\":{\"Isolation\":\"vm\"}}", ERR_UNSUPPORTED, "isolation \"vm\"");
+		"plugin \"nope\" not found");
+	refused("{\"HostConfig\":{\"Isolation\":\"vm\"}}", ERR_INVALID, "invalid isolation (vm)");
 	refused("{\"NetworkingConfig\":{\"EndpointsConfig\":{\"default\":{\"Aliases\":[\"web\"]}}}"
 		"}",
 		ERR_UNSUPPORTED, "Aliases");
@@ -134,7 +134,7 @@ static void test_security(void **state)
 	refused("{\"HostConfig\":{\"SecurityOpt\":[\"apparmor=mine\"]}}", ERR_UNSUPPORTED,
 		"apparmor");
 	refused("{\"HostConfig\":{\"CapAdd\":[\"FLY\"]}}", ERR_INVALID,
-		"unknown capability: \"CAP_FLY\"");
+		"invalid CapAdd: unknown capability: \"CAP_FLY\"");
 	accepted("{\"HostConfig\":{\"CapAdd\":[\"net_admin\"],\"CapDrop\":[\"ALL\"]}}");
 }
 

@@ -102,8 +102,8 @@ static void refusals(void **state)
 	static const struct {
 		const char *text, *error;
 	} t[] = {
-		{"RUN rm -rf /", "!RUN is not a valid change command"},
-		{"FROM x", "!FROM is not a valid change command"},
+		{"RUN rm -rf /", "!run is not a valid change command"},
+		{"FROM x", "!from is not a valid change command"},
 		{"ENV A", "!ENV must have two arguments"},
 		{"ENV A=1 B", "!Syntax error - can't find = in \"B\". Must be of the form: "
 			      "name=value"},
