@@ -215,3 +215,17 @@ int num_parse_duration(const char *s, int64_t *ret_ns)
 	*ret_ns = negative ? -total : total;
 	return 0;
 }
+
+int num_parse_bool(const char *s, bool *ret)
+{
+	static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+	static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (!strcmp(s, yes[i]) || !strcmp(s, no[i])) {
+			*ret = !strcmp(s, yes[i]);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}

@@ -21,20 +21,6 @@ size_t opts_count(const struct opt *table)
 	return n;
 }
 
-static int parse_bool(const char *s, bool *ret)
-{
-	static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
-	static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (!strcmp(s, yes[i]) || !strcmp(s, no[i])) {
-			*ret = !strcmp(s, yes[i]);
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 /* One value into its slot; on failure *why is the reason to print behind the flag's name. */
 static int convert(const struct opt *row, struct optval *val, const char *s, char *why, size_t n)
 {
@@ -43,7 +29,7 @@ static int convert(const struct opt *row, struct optval *val, const char *s, cha
 	why[0] = 0;
 	switch (row->type) {
 	case OPT_BOOL:
-		rc = parse_bool(s, &val->b);
+		rc = num_parse_bool(s, &val->b);
 		if (rc < 0)
 			snprintf(why, n, "strconv.ParseBool: parsing \"%s\": invalid syntax", s);
 		break;

@@ -180,7 +180,8 @@ struct engine {
 	char engine_id[40];
 	bool trash_busy, trash_again;
 	uv_timer_t *gc_timer;
-	unsigned measuring; /* worker threads that measure the disk */
+	unsigned measuring;  /* worker threads that measure the disk */
+	unsigned unplugging; /* ... that remove interfaces */
 	uv_work_t trash_work;
 	uv_timer_t *trash_timer;
 	bool reap_execs;
@@ -437,4 +438,3 @@ const char *container_status_name(const struct container *c);
 void container_size_write(const struct container *c, const struct store_measuring *m,
 			  struct jw *w); /* SizeRw, SizeRootFs */
 void mounts_write(const struct container *c, struct jw *w);
-void networks_write(const struct container *c, struct jw *w);

@@ -474,7 +474,7 @@ void engine_close(struct engine *g)
 	 * the store. */
 	image_service_free(g->images);
 	uv_run(g->loop, UV_RUN_NOWAIT);
-	while (g->trash_busy || g->measuring)
+	while (g->trash_busy || g->measuring || g->unplugging)
 		uv_run(g->loop, UV_RUN_ONCE);
 	store_close(g->store);
 	map_free(g->by_id);

@@ -262,6 +262,22 @@ void engine_events_cancel(struct engine_events *s); /* NULL allowed */
 void engine_event_publish(struct engine *g, const char *type, const char *action, const char *id,
 			  ...) __attribute__((sentinel));
 
+/* ---- networks ---- */
+struct network;
+struct network_create;
+struct network_connect;
+/* ret: the id. */
+int engine_network_create(struct engine *g, const struct network_create *body,
+			  char ret[static ENGINE_ID_MAX], struct err *e);
+int engine_network_remove(struct engine *g, const char *ref, struct err *e);
+int engine_network_list(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
+int engine_network_inspect(struct engine *g, const char *ref, struct buf *out, struct err *e);
+int engine_network_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
+int engine_network_connect(struct engine *g, const char *ref, const struct network_connect *body,
+			   struct err *e);
+int engine_network_disconnect(struct engine *g, const char *ref, const struct network_connect *body,
+			      struct err *e);
+
 /* ---- volumes ---- */
 
 int engine_volume_create(struct engine *g, const struct volume_create *body, struct buf *out,

@@ -2,6 +2,7 @@
 /* GET /containers/{id}/json, field by field as Docker prints it. */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 
 #include <stdio.h>
 #include <string.h>

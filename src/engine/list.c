@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "store/measure.h"
 #include "sys/fs.h"
 
@@ -85,39 +86,6 @@ void mounts_write(const struct container *c, struct jw *w)
 		jw_obj_end(w);
 	}
 	jw_arr_end(w);
-}
-
-void networks_write(const struct container *c, struct jw *w)
-{
-	static const char *const texts[] = {"Gateway", "IPAddress", "IPv6Gateway",
-					    "GlobalIPv6Address"};
-	const char *mode = c->host.network_mode;
-
-	jw_obj(w);
-	if (strcmp(mode, "none") == 0 || strcmp(mode, "host") == 0) {
-		jw_key(w, mode);
-		jw_obj(w);
-		jw_key(w, "IPAMConfig");
-		jw_null(w);
-		jw_key(w, "Links");
-		jw_null(w);
-		jw_key(w, "Aliases");
-		jw_null(w);
-		jw_kv_str(w, "MacAddress", "");
-		jw_key(w, "DriverOpts");
-		jw_null(w);
-		jw_kv_i64(w, "GwPriority", 0);
-		jw_kv_str(w, "NetworkID", "");
-		jw_kv_str(w, "EndpointID", "");
-		for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-			jw_kv_str(w, texts[i], "");
-		jw_kv_i64(w, "IPPrefixLen", 0);
-		jw_kv_i64(w, "GlobalIPv6PrefixLen", 0);
-		jw_key(w, "DNSNames");
-		jw_null(w);
-		jw_obj_end(w);
-	}
-	jw_obj_end(w);
 }
 
 /* ---- filters ---- */

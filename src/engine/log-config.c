@@ -63,13 +63,12 @@ static const struct driver *driver_of(const struct log_config *l)
 	return NULL;
 }
 
-/* strconv.ParseBool */
+/* 1, 0, or -1: neither. */
 static int parse_bool(const char *v)
 {
-	static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True", NULL},
-				 *const no[] = {"0", "f", "F", "FALSE", "false", "False", NULL};
+	bool yes;
 
-	return is_one_of(v, yes) ? 1 : is_one_of(v, no) ? 0 : -1;
+	return num_parse_bool(v, &yes) < 0 ? -1 : yes;
 }
 
 static bool option_is_true(const struct log_config *l, const char *key, bool otherwise)

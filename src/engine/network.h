@@ -80,7 +80,15 @@ int networks_load(struct engine *g, struct err *e);
 void networks_free(struct engine *g);
 /* By name, full id or unique prefix; ERR_NOT_FOUND "network X not found". */
 struct network *network_get(struct engine *g, const char *ref, struct err *e);
-bool network_is_default(const struct network *n); /* the one called "bridge" */
+/* Pieces of create: an object that is not in the list yet, its driver's options, its row. */
+int network_driver_find(const char *name, enum network_driver *ret, struct err *e);
+struct network *network_new(struct engine *g, const struct network_create *d,
+			    enum network_driver driver);
+int network_options(struct network *n, struct err *e);
+int network_save(struct network *n, struct err *e);
+int network_forget(struct network *n, struct err *e); /* its row goes */
+void network_free(struct network *n);		      /* also out of the list */
+bool network_is_default(const struct network *n);     /* the one called "bridge" */
 /* The subnet of a family, NULL: none. */
 struct network_subnet *network_subnet_of(struct network *n, uint8_t family, struct ip a);
 
@@ -95,6 +103,10 @@ void network_addresses_free(struct network *n);
 int network_device_up(struct network *n, struct err *e);
 void network_device_down(struct network *n); /* at removal */
 
+/* ---- network-rules.c: its elements in the nft table ---- */
+int network_rules_up(struct network *n, struct err *e); /* idempotent */
+void network_rules_down(struct network *n);
+
 /* ---- endpoint-config.c: what a container asks for ---- */
 /* At create: NetworkMode and NetworkingConfig to endpoints in state configured. */
 int endpoints_configure(struct container *c, const char *networking_json, struct err *e);
@@ -105,14 +117,11 @@ extern const struct json_schema endpoint_saved_schema;
 void endpoints_free(struct container *c);
 /* The network, looked up again; ERR_NOT_FOUND "network X not found". */
 int endpoint_resolve(struct endpoint *ep, struct err *e);
+/* EndpointSettings as inspect shows them. */
+void endpoint_settings_of(const struct endpoint *ep, struct endpoint_settings *ret,
+			  struct arena *a);
 /* NetworkSettings.Networks. */
 void networks_write(const struct container *c, struct jw *w);
-/* /networks/{id}/connect and disconnect; also of running containers. */
-int engine_network_connect(struct engine *g, const char *ref, const struct network_connect *body,
-			   struct err *e);
-int engine_network_disconnect(struct engine *g, const char *ref, const struct network_connect *body,
-			      struct err *e);
-
 /* ---- endpoint.c: the life of endpoints, see above ---- */
 int endpoints_reserve(struct container *c, struct err *e);
 /* netns: a descriptor of the container's network namespace, borrowed. On failure nothing is left
@@ -120,6 +129,8 @@ int endpoints_reserve(struct container *c, struct err *e);
 int endpoints_up(struct container *c, int netns, struct err *e);
 void endpoints_down(struct container *c); /* from any state; logs what it cannot do */
 int endpoints_adopt(struct container *c, struct err *e);
+/* The endpoint the container's default route of a family leads through; NULL: none. */
+struct endpoint *endpoints_gateway(const struct container *c, uint8_t family);
 /* One endpoint of a running container. */
 int endpoint_plug(struct endpoint *ep, int netns, struct err *e);
 void endpoint_unplug(struct endpoint *ep, int netns);
@@ -134,6 +145,8 @@ int ports_reserve(struct container *c, struct err *e);
  */
 int ports_up(struct container *c, struct err *e);
 void ports_down(struct container *c);
+/* Another endpoint may be the one with the gateway now. */
+int ports_moved(struct container *c, struct err *e);
 int ports_adopt(struct container *c, struct err *e);
 /* NetworkSettings.Ports, and the list's Ports. */
 void ports_write_inspect(const struct container *c, struct jw *w);
