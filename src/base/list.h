@@ -29,6 +29,10 @@ static inline void list_add_tail(struct list *head, struct list *entry)
 	head->prev->next = entry;
 	head->prev = entry;
 }
+static inline void list_add_head(struct list *head, struct list *entry)
+{
+	list_add_tail(head->next, entry);
+}
 static inline void list_del(struct list *entry)
 {
 	if (!entry->next)

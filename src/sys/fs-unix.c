@@ -12,7 +12,7 @@
 
 #include "base/banned.h"
 
-#define FDS_MAX 4
+#define FDS_MAX 16
 
 /*
  * sun_path holds 107 bytes. A longer path is reached through its directory's descriptor:

@@ -44,7 +44,7 @@ int fs_disk_usage(int dir_fd, const char *name, uint64_t *ret_bytes, uint64_t *r
  * e.g. SOCK_STREAM. */
 int fs_unix_listen(const char *path, int type, int backlog, mode_t mode);
 int fs_unix_connect(const char *path, int type);
-/* One message with up to 4 descriptors. Returns bytes; received fds are close-on-exec, *ret_nfds
+/* One message with up to 16 descriptors. Returns bytes; received fds are close-on-exec, *ret_nfds
  * how many. */
 ssize_t fs_send_fds(int sock, const void *p, size_t n, const int *fds, size_t nfds);
 ssize_t fs_recv_fds(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds);
