@@ -169,7 +169,7 @@ int endpoints_reserve(struct container *c, struct err *e)
 		rc = ports_reserve(c, e);
 	if (rc < 0)
 		endpoints_down(c);
-	return rc < 0 ? err_wrap(e, "failed to set up container networking") : 0;
+	return rc < 0 ? err_wrap(e, ENDPOINTS_FAILED) : 0;
 }
 
 /* ---- interfaces ---- */
@@ -320,7 +320,7 @@ int endpoints_up(struct container *c, int netns, struct err *e)
 	if (rc == 0)
 		return 0;
 	endpoints_down(c);
-	return err_wrap(e, "failed to set up container networking");
+	return err_wrap(e, ENDPOINTS_FAILED);
 }
 
 /* ---- away ---- */

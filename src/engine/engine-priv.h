@@ -367,6 +367,8 @@ int container_spec_input(struct container *c, struct ocispec_in *ret, struct are
 			 struct err *e);
 int attach_send(struct container *c, const struct engine_attach *o, struct err *e);
 void pending_free(struct pending_attach *p);
+/* The shim has cloned the container: its network is made now. fd: the namespace, borrowed. */
+void container_on_netns(struct container *c, int fd);
 
 /* ---- recover.c ---- */
 /* Before the rows are read: after a reboot nothing in the run folder is true any more. */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "sys/fs.h"
 
 #include <signal.h>
@@ -484,6 +485,7 @@ void container_exited(struct container *c, int64_t code, bool oom, int64_t finis
 	c->st.finished_at = finished_at ? finished_at : clock_now_ns();
 	health_stop(c);
 	exec_container_gone(c);
+	endpoints_down(c);
 	if (should_restart(c))
 		plan_restart(c);
 	container_save_state_log(c);

@@ -123,6 +123,8 @@ void endpoint_settings_of(const struct endpoint *ep, struct endpoint_settings *r
 /* NetworkSettings.Networks. */
 void networks_write(const struct container *c, struct jw *w);
 /* ---- endpoint.c: the life of endpoints, see above ---- */
+/* How the text of an endpoint that does not come up begins. */
+#define ENDPOINTS_FAILED "failed to set up container networking"
 int endpoints_reserve(struct container *c, struct err *e);
 /* netns: a descriptor of the container's network namespace, borrowed. On failure nothing is left
  * up. */

@@ -103,11 +103,15 @@ void shim_drop(struct container *c)
 	uv_close((uv_handle_t *)&s->poll, shim_closed);
 }
 
-static void deliver(struct shim *s, const struct shim_message *m)
+static void deliver(struct shim *s, const struct shim_message *m, int fd)
 {
 	struct container *c = s->c;
 	struct err e = ERR_INIT;
 
+	if (m->event && shim_event_parse(m->event) == SHIM_EV_NETNS) {
+		container_on_netns(c, fd);
+		return;
+	}
 	if (m->event) {
 		container_on_message(c, m);
 		return;
@@ -135,12 +139,14 @@ static void shim_ready(uv_poll_t *h, int status, int events)
 	/* At most a few messages a turn; what a message does may drop the connection or the
 	 * container. */
 	for (int i = 0; i < 16 && s->c; i++) {
-		ssize_t n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT);
+		AUTO_FD int fd = FD_NONE;
+		size_t nfds = 0;
+		ssize_t n = fs_recv_fds(s->fd, buf, sizeof(buf), &fd, 1, &nfds);
 		struct shim_message m;
 		struct err e = ERR_INIT;
 		AUTO(arena) struct arena *a = NULL;
 
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		if (n == -EAGAIN || n == -EINTR)
 			return;
 		if (n <= 0) {
 			container_on_gone(s->c);
@@ -152,7 +158,7 @@ static void shim_ready(uv_poll_t *h, int status, int events)
 				 e.text);
 			continue;
 		}
-		deliver(s, &m);
+		deliver(s, &m, fd);
 	}
 }
 

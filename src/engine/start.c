@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "sys/fs.h"
 
 #include <fcntl.h>
@@ -207,6 +208,7 @@ static int write_shim_json(struct container *c, int dir, const struct store_snap
 				.tty = c->meta.config.tty,
 				.open_stdin = c->meta.config.open_stdin,
 				.stdin_once = c->meta.config.stdin_once,
+				.network = !list_empty(&c->endpoints),
 				.trace = c->g->trace};
 	AUTO_FREE char *profile = container_run_path(c, "seccomp.json");
 
@@ -252,7 +254,7 @@ static int prepare(struct container *c, struct err *e)
 	if (dir < 0)
 		return err_sys(e, dir, "open %s", path);
 	unlinkat(dir, SHIM_EXIT_FILE, 0);
-	if (mounts_sources(c, e) < 0 || hostfiles_write(c, e) < 0 ||
+	if (endpoints_reserve(c, e) < 0 || mounts_sources(c, e) < 0 || hostfiles_write(c, e) < 0 ||
 	    container_spec_input(c, &in, a, e) < 0 || ocispec_build(&in, &config, a, e) < 0)
 		return -1;
 	json_encode(&w, &oci_config_schema, &config);
@@ -298,6 +300,7 @@ static void start_failed(struct container *c, struct err *e)
 	} else { /* it died in the middle: nobody else takes away what it began */
 		recover_remains(c);
 	}
+	endpoints_down(c);
 	c->starting = false;
 	volumes_unmount(c);
 	c->starting = true;
@@ -315,6 +318,23 @@ static void start_failed(struct container *c, struct err *e)
 	}
 }
 
+void container_on_netns(struct container *c, int fd)
+{
+	struct shim_request r = {.op = shim_op_name(SHIM_OP_NETWORK)};
+	struct err e = ERR_INIT, lost = ERR_INIT;
+
+	trace_point("start: cloned");
+	if (!c->starting || fd < 0)
+		err_set(&e, ERR_CONFLICT, "container %.12s is not starting", c->id);
+	if (e.kind != ERR_NONE || endpoints_up(c, fd, &e) < 0) {
+		r.kind = err_kind_name(e.kind);
+		r.error = e.text;
+	}
+	trace_point("start: network is up");
+	if (shim_call(c->shim, &r, -1, NULL, NULL, &lost) < 0)
+		log_warn("container %.12s: %s", c->id, lost.text);
+}
+
 static void start_answered(struct container *c, void *ud, const struct shim_message *m,
 			   const struct err *e)
 {
@@ -324,7 +344,8 @@ static void start_answered(struct container *c, void *ud, const struct shim_mess
 
 		if (str_starts(e->text, "unable to find user ") ||
 		    str_starts(e->text, "unable to find group ") ||
-		    str_starts(e->text, "Cannot mkdir: ")) {
+		    str_starts(e->text, "Cannot mkdir: ") ||
+		    str_starts(e->text, ENDPOINTS_FAILED)) {
 			start_failed(c, &wrapped);
 			return;
 		}

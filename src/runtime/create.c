@@ -270,6 +270,8 @@ static int run_child(struct setup *s, struct runtime_container *c, int child_soc
 	close(child_sock);
 	if (c->pid < 0)
 		return err_sys(e, c->pid, "clone the container's first process");
+	if (req->cloned && req->cloned(req->cloned_ud, c->pid, e) < 0)
+		return -1;
 	if (map_users(s, c->pid, c->status_fd, e) < 0)
 		return -1;
 	if (!v2 && make_cgroup(req, c->cgroup_path, e) < 0)

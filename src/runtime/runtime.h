@@ -52,6 +52,10 @@ struct runtime_create { /* start from RUNTIME_CREATE_INIT */
 	/* 0 or FD_NONE: none. A listening SEQPACKET socket: whoever connects there opens the gate.
 	 */
 	int gate_listener;
+	/* Called once the first process exists, in namespaces that are still empty, while it mounts
+	 * its root: what the caller adds to them. An error ends the creation. NULL: nothing. */
+	int (*cloned)(void *ud, pid_t pid, struct err *e);
+	void *cloned_ud;
 	/* Needed when the configuration has hooks: the container's state as JSON for its pid and a
 	 * status ("creating", "created"); heap. prestart, createRuntime and createContainer run
 	 * within runtime_create(), startContainer within runtime_start(). */

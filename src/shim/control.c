@@ -10,6 +10,8 @@
 
 #include "base/banned.h"
 
+#define SEND_PATIENCE_MS 30000
+
 struct message {
 	struct list node;
 	size_t n;
@@ -76,6 +78,35 @@ void control_send(struct shim *s, const struct shim_message *msg)
 	__builtin_memcpy(m->text, out.p, out.n);
 	list_add_tail(&s->outbox, &m->node);
 	s->outbox_n++;
+}
+
+/* 0, or -1 when the engine does not read for too long. */
+static int wait_writable(struct shim *s)
+{
+	struct pollfd p = {.fd = s->control_fd, .events = POLLOUT};
+	int rc;
+
+	do
+		rc = poll(&p, 1, SEND_PATIENCE_MS);
+	while (rc < 0 && errno == EINTR);
+	return rc > 0 ? 0 : -1;
+}
+
+int control_send_fd(struct shim *s, const struct shim_message *m, int fd, struct err *e)
+{
+	AUTO_BUF struct buf out = BUF_INIT(SHIM_MSG_MAX);
+	ssize_t rc = shim_message_encode(m, &out);
+
+	if (rc < 0)
+		return err_sys(e, (int)rc, "message to the engine");
+	do {
+		control_flush(s);
+		if (s->control_fd < 0)
+			return err_set(e, ERR_UNAVAILABLE, "the engine went away during the start");
+		rc = list_empty(&s->outbox) ? fs_send_fds(s->control_fd, out.p, out.n, &fd, 1)
+					    : -EAGAIN;
+	} while (rc == -EAGAIN && wait_writable(s) == 0);
+	return rc < 0 ? err_sys(e, (int)rc, "hand a descriptor to the engine") : 0;
 }
 
 void control_hello(struct shim *s)
@@ -160,6 +191,8 @@ static int dispatch(struct shim *s, const struct shim_request *r, int *fd, struc
 		return process_pause(s, false, e);
 	case SHIM_OP_UPDATE:
 		return process_update(s, r, e);
+	case SHIM_OP_NETWORK:
+		return process_network(s, r, e);
 	case SHIM_OP_QUIT:
 		return quit(s, e);
 	case SHIM_OP_NONE:

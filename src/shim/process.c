@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -144,6 +145,55 @@ static int log_open(struct shim *s, const struct shim_config *cfg, struct err *e
 	return log_writer_open(&o, &s->log, e);
 }
 
+/* ---- the network, which the engine makes ---- */
+
+/* By descriptor, not by pid: the engine can never enter the namespace of another process. */
+static int offer_netns(void *ud, pid_t pid, struct err *e)
+{
+	struct shim *s = ud;
+	struct shim_message m = {.event = shim_event_name(SHIM_EV_NETNS), .pid = pid};
+	AUTO_FD int fd = FD_NONE;
+	char path[40];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/net", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, -errno, "open the container's network namespace");
+	trace_point("cloned");
+	return control_send_fd(s, &m, fd, e);
+}
+
+int process_network(struct shim *s, const struct shim_request *r, struct err *e)
+{
+	if (!s->network_err || s->network_answered)
+		return err_set(e, ERR_CONFLICT, "no start of container %s waits for its network",
+			       s->id);
+	s->network_answered = true;
+	if (r->error)
+		err_set(s->network_err, err_kind_parse(r->kind ? r->kind : ""), "%s", r->error);
+	return 0;
+}
+
+/* Requests are served meanwhile. An engine that goes away takes the start with it: the next one
+ * knows nothing of addresses that were not in a row yet. */
+static int wait_network(struct shim *s, struct err *e)
+{
+	s->network_err = e;
+	s->network_answered = false;
+	while (!s->network_answered && s->control_fd >= 0 && !s->quit) {
+		struct pollfd p = {.fd = s->control_fd, .events = POLLIN};
+
+		if (poll(&p, 1, -1) > 0)
+			control_read(s);
+	}
+	s->network_err = NULL;
+	if (!s->network_answered)
+		return err_set(e, ERR_UNAVAILABLE,
+			       "the engine went away before the container had its network");
+	trace_point("network is there");
+	return e->kind == ERR_NONE ? 0 : -1;
+}
+
 /* Create and start; everything parsed is gone again when this returns. */
 static int container_run(struct shim *s, const struct shim_request *r, struct ends *x,
 			 struct err *e)
@@ -183,6 +233,10 @@ static int container_run(struct shim *s, const struct shim_request *r, struct en
 	req.init_path = cfg.init_path;
 	req.notice = notice;
 	req.notice_ud = s->id;
+	if (cfg.network) {
+		req.cloned = offer_netns;
+		req.cloned_ud = s;
+	}
 	if (runtime_create(&req, &s->container, e) < 0)
 		return -1;
 	s->have_container = true;
@@ -190,6 +244,8 @@ static int container_run(struct shim *s, const struct shim_request *r, struct en
 	if (s->tty && console_take(&s->main, &s->container.console_fd, e) < 0)
 		return -1;
 	console_size(&s->main, r->h, r->w);
+	if (cfg.network && wait_network(s, e) < 0)
+		return -1;
 	if (runtime_start(&s->container, e) < 0)
 		return -1;
 	trace_point("container started");
@@ -223,7 +279,7 @@ int process_start(struct shim *s, const struct shim_request *r, struct err *e)
 	struct ends x = {{FD_NONE, FD_NONE, FD_NONE}};
 	int rc;
 
-	if (s->started)
+	if (s->started || s->network_err)
 		return err_set(e, ERR_CONFLICT, "container %s is already started", s->id);
 	rc = container_run(s, r, &x, e);
 	ends_close(&x);

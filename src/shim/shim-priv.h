@@ -82,6 +82,8 @@ struct shim {
 	struct io main;
 	struct list execs;
 	struct runtime_container container;
+	struct err *network_err; /* set while a start waits for the engine's "network" */
+	bool network_answered;
 	bool have_container, oom_tried, started, paused, exited, oom, quit;
 	int oom_fd, oom_slot;
 	uint64_t oom_kills; /* as many the engine was told of */
@@ -102,6 +104,8 @@ void control_read(struct shim *s);
 void control_flush(struct shim *s);
 void control_close(struct shim *s);
 void control_send(struct shim *s, const struct shim_message *m);
+/* With a descriptor (borrowed); waits until the engine reads. */
+int control_send_fd(struct shim *s, const struct shim_message *m, int fd, struct err *e);
 void control_hello(struct shim *s);
 
 /* process.c */
@@ -110,6 +114,7 @@ int process_exec(struct shim *s, const struct shim_request *r, int client_fd, st
 int process_signal(struct shim *s, const struct shim_request *r, struct err *e);
 int process_resize(struct shim *s, const struct shim_request *r, struct err *e);
 int process_pause(struct shim *s, bool pause, struct err *e);
+int process_network(struct shim *s, const struct shim_request *r, struct err *e);
 int process_update(struct shim *s, const struct shim_request *r, struct err *e);
 void process_reap(struct io *io);
 /* Tell the engine how an exec ended, once. Before its client sees the end: it asks for the code

@@ -18,6 +18,7 @@ static const char *const op_names[] = {
 	[SHIM_OP_EXEC] = "exec",
 	[SHIM_OP_EXEC_RESIZE] = "exec-resize",
 	[SHIM_OP_EXEC_SIGNAL] = "exec-signal",
+	[SHIM_OP_NETWORK] = "network",
 	[SHIM_OP_QUIT] = "quit",
 };
 _Static_assert(ARRAY_SIZE(op_names) == SHIM_OP_COUNT, "a name for every request");
@@ -32,6 +33,7 @@ static const char *const event_names[] = {
 	[SHIM_EV_PAUSED] = "paused",
 	[SHIM_EV_RESUMED] = "resumed",
 	[SHIM_EV_NOTICE] = "notice",
+	[SHIM_EV_NETNS] = "netns",
 };
 _Static_assert(ARRAY_SIZE(event_names) == SHIM_EV_COUNT, "a name for every event");
 
@@ -79,6 +81,8 @@ static const struct json_field request_fields[] = {
 	REQ(JT_I64, h, "h"),
 	REQ(JT_I64, w, "w"),
 	REQ(JT_I64, signo, "signo"),
+	REQ(JT_STR, kind, "kind"),
+	REQ(JT_STR, error, "error"),
 	REQ(JT_RAW, resources, "resources"),
 	REQ(JT_RAW, process, "process"),
 	/* "" and absent differ here, so the encoder writes it by hand */
@@ -169,6 +173,7 @@ static const struct json_field config_fields[] = {
 	JSON_SUB(JT_OBJ, struct shim_config, seccomp, "seccomp", 0, &seccomp_schema),
 	CONF(JT_STR, cgroup_parent, "cgroupParent", JSON_OMITEMPTY),
 	CONF(JT_STR, init_path, "initPath", JSON_OMITEMPTY),
+	CONF(JT_BOOL, network, "network", JSON_OMITEMPTY),
 	CONF(JT_BOOL, trace, "trace", JSON_OMITEMPTY),
 	{0},
 };

@@ -47,7 +47,8 @@ enum shim_op {
 	SHIM_OP_EXEC, /* id, process, tty, optional 1 fd client (+ attach fields); answer has pid */
 	SHIM_OP_EXEC_RESIZE, /* id, h, w */
 	SHIM_OP_EXEC_SIGNAL, /* id, signo */
-	SHIM_OP_QUIT,	     /* the exit is stored; the shim leaves (only valid when not running) */
+	SHIM_OP_NETWORK, /* after "netns": the program may start; with kind and error: it may not */
+	SHIM_OP_QUIT,	 /* the exit is stored; the shim leaves (only valid when not running) */
 	SHIM_OP_COUNT
 };
 const char *shim_op_name(enum shim_op op);
@@ -66,8 +67,9 @@ struct shim_request {
 	const char *preface;	 /* base64 of bytes the client already sent to stdin */
 	int64_t h, w;		 /* resize; also first size for start and exec when set */
 	int64_t signo;
-	const char *resources; /* JSON text: OCI linux.resources */
-	const char *process;   /* JSON text: OCI process */
+	const char *resources;	  /* JSON text: OCI linux.resources */
+	const char *process;	  /* JSON text: OCI process */
+	const char *kind, *error; /* network: err_kind_name() and text of what failed */
 };
 extern const struct json_schema shim_request_schema;
 
@@ -82,6 +84,9 @@ enum shim_event {
 	SHIM_EV_PAUSED,
 	SHIM_EV_RESUMED,
 	SHIM_EV_NOTICE, /* reason: a line for the engine's messages */
+	/* During a start, when shim.json has "network": 1 fd, the container's network namespace,
+	 * which nobody has set up yet. The program waits for the request "network". */
+	SHIM_EV_NETNS,
 	SHIM_EV_COUNT
 };
 const char *shim_event_name(enum shim_event ev);
@@ -155,6 +160,7 @@ struct shim_config {
 	struct shim_seccomp_config seccomp;
 	const char *cgroup_parent;
 	const char *init_path; /* coracle-init for --init, or NULL */
+	bool network;	       /* the engine sets it up: "netns" and "network" */
 	bool trace;
 };
 extern const struct json_schema shim_config_schema;
