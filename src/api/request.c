@@ -89,6 +89,7 @@ void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 	watch_close(&r->client);
 	watch_close(&r->pipe);
 	watch_close(&r->relay);
+	relay_input_stop(r);
 	fd_close(&r->pipe_fd);
 	/* libmicrohttpd holds its lock when an upgraded connection completes. */
 	if (!r->server->stopping && !r->urh)
@@ -131,7 +132,8 @@ static void on_client(uv_poll_t *p, int status, int events)
 
 void request_suspend(struct request *r)
 {
-	if (!r->client && !r->gone_told) {
+	/* A hijack without upgrade looks itself: there a client may close only its half. */
+	if (!r->client && !r->gone_told && !r->input) {
 		const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 			r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
 		int fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 3) : -1;

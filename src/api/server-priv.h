@@ -92,6 +92,7 @@ struct request {
 	struct watch *relay; /* api_stream_from_fd() */
 	const char *relay_type;
 	void (*relay_end)(struct api_request *r);
+	struct relay_input *input; /* of a hijack without upgrade; in the arena */
 };
 
 static inline struct request *request_of(struct api_request *r)
@@ -109,6 +110,9 @@ static inline const struct request *request_of_const(const struct api_request *r
 void server_kick(struct api_server *s);
 struct watch *watch_new(struct api_server *s, struct request *r, int fd /* taken */);
 void watch_close(struct watch **w);
+
+/* hijack.c: the client's input goes nowhere any more */
+void relay_input_stop(struct request *r);
 
 /* metrics.c: count a request that was answered (status, first byte ready) */
 void metrics_request(const struct request *r);

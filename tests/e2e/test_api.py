@@ -402,6 +402,23 @@ def test_plain_hijack_gets_output(engine, container):
     assert list(frames(r.read())) == [(1, b'plain\n')]
 
 
+def test_plain_hijack_takes_input(engine, container):
+    """A client that asks for no upgrade writes its input behind the request."""
+    c = container(['wc', '-c'], stdin_open=True)
+    s = engine.connect()
+    s.sendall(f'POST /containers/{c.id}/attach?stdin=1&stdout=1&stream=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n'.encode())
+    head = b''
+    while b'\r\n\r\n' not in head:
+        head += s.recv(1)
+    assert b' 200 ' in head.splitlines()[0] and b'connection: close' in head.lower()
+    c.start()
+    s.sendall(b'x' * 3000000)
+    s.shutdown(socket.SHUT_WR)
+    assert c.wait()['StatusCode'] == 0
+    assert c.logs().strip() == b'3000000'
+    s.close()
+
+
 def test_logs(container):
     c = container(['sh', '-c', 'for i in 1 2 3; do echo line $i; done; echo bad >&2'])
     c.start()

@@ -10,6 +10,7 @@
 #include "http-client.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -492,8 +493,12 @@ static void hijack_one(const char *upgrade, int status, bool chunked)
 		 chunked ? "" : "early");
 	client_send(fd, head, strlen(head));
 	if (chunked) {
+		struct pollfd answered = {.fd = fd, .events = POLLIN};
+		CHECK(poll(&answered, 1, 20000) == 1);
+		client_text(fd, "behind");
+		shutdown(fd, SHUT_WR);
 		CHECK(client_read(fd, &a) == 0 && a.status == status);
-		CHECK(strncmp(a.body, "extra= total=0\n", 15) == 0 && a.n == BIG + 15);
+		CHECK(strncmp(a.body, "extra= total=6\n", 15) == 0 && a.n == BIG + 15);
 		answer_done(&a);
 		close(fd);
 		return;
