@@ -60,21 +60,6 @@ static void add_names(const struct json *names, bool no_trunc, struct buf *b)
 	}
 }
 
-static void add_ports(const struct json *ports, struct buf *b)
-{
-	for (size_t i = 0; i < json_len(ports); i++) {
-		const struct json *p = json_at(ports, i);
-		const char *ip = json_str(json_get(p, "IP")), *type = json_str(json_get(p, "Type"));
-		long long private = json_i64(json_get(p, "PrivatePort"));
-		long long public = json_i64(json_get(p, "PublicPort"));
-		buf_adds(b, i ? ", " : "");
-		if (public)
-			buf_addf(b, ip && strchr(ip, ':') ? "[%s]:%lld->" : "%s:%lld->",
-				 ip ? ip : "", public);
-		buf_addf(b, "%lld/%s", private, type ? type : "tcp");
-	}
-}
-
 static void add_mounts(const struct json *mounts, bool no_trunc, struct buf *b, int *ret_local)
 {
 	*ret_local = 0;
@@ -149,7 +134,7 @@ void container_row(const struct json *c, bool no_trunc, bool with_image, struct 
 	format_labels(json_get(c, "Labels"), &t.labels);
 	add_mounts(json_get(c, "Mounts"), no_trunc, &t.mounts, &volumes);
 	json_each(json_get(json_get(c, "NetworkSettings"), "Networks"), add_key, &t.networks);
-	add_ports(json_get(c, "Ports"), &t.ports);
+	ports_column(json_get(c, "Ports"), &t.ports);
 	format_command(command ? command : "", no_trunc, &t.command);
 	size_text(c, with_image, &t.size);
 	format_unix(seconds, created, sizeof created);

@@ -51,6 +51,8 @@ void format_unix(int64_t seconds, char *ret, size_t n);
 /* --since, --until: durations become a time before now, the rest goes as it is. */
 char *format_when(const char *text);
 void format_labels(const struct json *labels, struct buf *out); /* "a=b,c=d" */
+/* The PORTS column of a list entry's Ports (cmd-ports.c). */
+void ports_column(const struct json *ports, struct buf *out);
 /* with_image: the size tells the image's too */
 void container_row(const struct json *c, bool no_trunc, bool with_image, struct buf *out);
 extern const struct format_header container_headers[];

@@ -105,8 +105,8 @@
 		{0, "pids-limit", I, NULL, "Limit of processes (-1 for unlimited)", NULL, 0},        \
 		{0, "platform", S, NULL, "Platform of the image", NULL, 0},                          \
 		{0, "privileged", B, NULL, "Give all privileges to the container", NULL, 0},         \
-		{'p', "publish", L, NULL, "Publish a port on the host", NULL, U},                    \
-		{'P', "publish-all", B, NULL, "Publish all exposed ports", NULL, U},                 \
+		{'p', "publish", L, NULL, "Publish a port on the host", NULL, 0},                    \
+		{'P', "publish-all", B, NULL, "Publish all exposed ports", NULL, 0},                 \
 		{0,	    "pull", S, NULL, "When to pull (\"always\", \"missing\", \"never\")",    \
 		 "missing", 0},                                                                      \
 		{'q', "quiet", B, NULL, "No output of the pull", NULL, 0},                           \

@@ -84,25 +84,6 @@ static int attach_flags(const struct opts *o, bool detach, struct run_attach *a,
 	return 0;
 }
 
-static int put_exposed(struct jw *w, const struct opts *o)
-{
-	const struct optval *v = opts_get(o, "expose");
-
-	if (!v->n)
-		return 0;
-	jw_key(w, "ExposedPorts");
-	jw_obj(w);
-	for (size_t i = 0; i < v->n; i++) {
-		AUTO_FREE char *port = strchr(v->v[i], '/') ? xstrdup(v->v[i])
-							    : xasprintf("%s/tcp", v->v[i]);
-		jw_key(w, port);
-		jw_obj(w);
-		jw_obj_end(w);
-	}
-	jw_obj_end(w);
-	return 0;
-}
-
 static void put_command(struct jw *w, const struct opts *o)
 {
 	if (o->argc > 1) {
@@ -175,7 +156,8 @@ static int put_config(struct jw *w, const struct opts *o, const struct run_attac
 	jw_kv_bool(w, "Tty", a->tty);
 	jw_kv_bool(w, "OpenStdin", stdin_open);
 	jw_kv_bool(w, "StdinOnce", stdin_open && a->in);
-	put_exposed(w, o);
+	if (put_exposed_ports(w, o, e) < 0)
+		return -1;
 	jw_key(w, "Env");
 	jw_arr(w);
 	if (parse_env(w, opts_get(o, "env-file"), opts_get(o, "env"), e) < 0)
@@ -367,6 +349,8 @@ static int put_host(struct jw *w, const struct opts *o, const struct run_attach 
 	}
 	jw_key(w, "RestartPolicy");
 	if (parse_restart(w, opts_str(o, "restart"), e) < 0)
+		return -1;
+	if (put_port_bindings(w, o, e) < 0)
 		return -1;
 	put_bool(w, "AutoRemove", o, "rm");
 	put_pairs(w, "Annotations", o, "annotation");

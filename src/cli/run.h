@@ -34,6 +34,9 @@ int parse_env(struct jw *w, const struct optval *files, const struct optval *env
 int parse_labels(struct jw *w, const struct optval *files, const struct optval *labels,
 		 struct err *e);
 int parse_add_host(struct jw *w, const char *text, struct err *e);
+/* -p, -P and --expose: a key with its value each, nothing when they are not given (run-ports.c). */
+int put_exposed_ports(struct jw *w, const struct opts *o, struct err *e);
+int put_port_bindings(struct jw *w, const struct opts *o, struct err *e);
 /* A key=value list as an object. */
 void parse_pairs(struct jw *w, const struct optval *v);
 /* "ctrl-p,ctrl-q" to bytes; returns their number or -1. */

@@ -80,6 +80,7 @@ struct container_state {
 	int64_t restart_count;
 	const struct health_saved *health; /* only while the row is written or read */
 	struct objs networks;		   /* the same; struct endpoint_saved */
+	struct objs ports;		   /* the same; struct port_saved */
 };
 extern const struct json_schema container_state_schema;
 
@@ -110,6 +111,7 @@ struct container {
 	struct list waits;     /* struct engine_wait */
 	struct list pending;   /* struct pending_attach */
 	struct list endpoints; /* struct endpoint, network.h */
+	struct ports *ports;   /* published ones, publish.h; NULL: none */
 	/* start in progress */
 	bool starting, adopting;
 	engine_done_fn start_cb;
@@ -169,7 +171,10 @@ struct engine {
 	struct image_service *images;
 	struct map *by_id, *by_name, *execs;
 	struct list order;
-	struct list networks; /* struct network, oldest first */
+	struct list networks;	    /* struct network, oldest first */
+	struct firewall *firewall;  /* NULL: no network came up yet */
+	struct engine_rules *rules; /* network-rules.c */
+	uint16_t last_port;	    /* of the host, given to who asked for any */
 	struct list subscribers;
 	uint64_t events_published;
 	struct event_log *event_log;

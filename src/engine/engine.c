@@ -63,6 +63,8 @@ static const struct json_field state_fields[] = {
 		 &health_saved_schema),
 	JSON_SUB(JT_OBJS, struct container_state, networks, "Networks", JSON_OMITEMPTY,
 		 &endpoint_saved_schema),
+	JSON_SUB(JT_OBJS, struct container_state, ports, "Ports", JSON_OMITEMPTY,
+		 &port_saved_schema),
 	{0},
 };
 const struct json_schema container_state_schema = {"state", sizeof(struct container_state),
@@ -154,13 +156,14 @@ int container_save_state(struct container *c, struct err *e)
 	struct health_saved health;
 
 	c->st.networks = endpoints_save(c, a);
+	c->st.ports = ports_save(c, a);
 	if (c->health.enabled) {
 		health_save(c, &health);
 		c->st.health = &health;
 	}
 	json_encode(&w, &container_state_schema, &c->st);
 	c->st.health = NULL;
-	c->st.networks = (struct objs){0};
+	c->st.networks = c->st.ports = (struct objs){0};
 	return store_container_set_state(c->g->store, c->id, buf_text(&text), e);
 }
 
@@ -219,6 +222,7 @@ static void container_free(struct container *c)
 	}
 	health_free(c);
 	endpoints_free(c);
+	ports_free(c);
 	container_set_error(c, NULL);
 	free(c->name);
 	free(c->image_id);
@@ -261,8 +265,9 @@ struct container *container_load(struct engine *g, const struct store_container 
 		container_free(c);
 		return NULL;
 	}
+	ports_load(c, &st.ports);
 	c->st = st;
-	c->st.networks = (struct objs){0};
+	c->st.networks = c->st.ports = (struct objs){0};
 	c->st.error = NULL;
 	container_set_error(c, st.error);
 	c->st.health = NULL;
@@ -469,6 +474,7 @@ void engine_close(struct engine *g)
 	}
 	while (map_next(g->execs, &pos, &key, &value))
 		exec_free(value);
+	engine_firewall_close(g);
 	events_done(g);
 	/* The image service closes its handles in the loop; a worker in the trash must end before
 	 * the store. */

@@ -50,7 +50,7 @@ static void write_network(const struct container *c, struct jw *w)
 	jw_kv_str(w, "SandboxID", "");
 	jw_kv_str(w, "SandboxKey", "");
 	jw_key(w, "Ports");
-	jw_raw(w, "{}");
+	ports_write_inspect(c, w);
 	jw_kv_bool(w, "HairpinMode", false);
 	jw_kv_str(w, "LinkLocalIPv6Address", "");
 	jw_kv_i64(w, "LinkLocalIPv6PrefixLen", 0);

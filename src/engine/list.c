@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "engine/engine-priv.h"
 #include "engine/network.h"
+#include "spec/ports.h"
 #include "store/measure.h"
 #include "sys/fs.h"
 
@@ -203,38 +204,16 @@ static bool filter_volume(const struct filters *f, const struct container *c)
 	return !v || v->n == 0;
 }
 
-struct ports {
-	uint64_t first, last;
-	bool udp, sctp;
-};
-
-/* "80", "80-90", "53/udp". */
-static int ports_parse(const char *text, struct ports *ret)
-{
-	size_t n = strcspn(text, "/"), dash = strcspn(text, "-");
-	const char *proto = text[n] ? text + n + 1 : "tcp";
-	AUTO_FREE char *first = xstrndup(text, MIN(n, dash)),
-		       *last = dash < n ? xstrndup(text + dash + 1, n - dash - 1) : NULL;
-
-	*ret = (struct ports){.udp = strcmp(proto, "udp") == 0, .sctp = strcmp(proto, "sctp") == 0};
-	if (!ret->udp && !ret->sctp && strcmp(proto, "tcp") != 0)
-		return -EINVAL;
-	if (num_parse_u64(first, 0, 65535, &ret->first) < 0 ||
-	    num_parse_u64(last ? last : first, ret->first, 65535, &ret->last) < 0)
-		return -EINVAL;
-	return 0;
-}
-
 static int check_ports(const struct filters *f, const char *name, struct err *e)
 {
 	const struct strs *v = filters_get(f, name);
-	struct ports p;
+	struct port_range p;
 
 	for (size_t i = 0; v && i < v->n; i++) {
 		if (strchr(v->v[i], ':'))
 			return err_set(e, ERR_INVALID, "filter for '%s' should not contain ':': %s",
 				       name, v->v[i]);
-		if (ports_parse(v->v[i], &p) < 0)
+		if (port_range_parse(v->v[i], &p) < 0)
 			return err_set(e, ERR_INVALID,
 				       "error while looking up for %s %s: invalid port or range",
 				       name, v->v[i]);
@@ -242,24 +221,15 @@ static int check_ports(const struct filters *f, const char *name, struct err *e)
 	return 0;
 }
 
-/* Docker looks at the ports of a container's endpoints: without a network of its own it has none.
- */
-static bool filter_expose(const struct filters *f, const struct container *c)
+static bool filter_ports(const struct filters *f, const char *name, const struct container *c)
 {
-	const struct strs *v = filters_get(f, "expose"), *have = &c->meta.config.exposed_ports;
-	struct ports want, port;
+	const struct strs *v = filters_get(f, name);
+	struct port_range want;
 
-	if (v && v->n > 0 &&
-	    (strcmp(c->host.network_mode, "none") == 0 ||
-	     strcmp(c->host.network_mode, "host") == 0))
-		return false;
 	for (size_t i = 0; v && i < v->n; i++)
-		for (size_t k = 0; k < have->n; k++)
-			if (ports_parse(v->v[i], &want) == 0 &&
-			    ports_parse(have->v[k], &port) == 0 && want.udp == port.udp &&
-			    want.sctp == port.sctp && port.first <= want.last &&
-			    port.last >= want.first)
-				return true;
+		if (port_range_parse(v->v[i], &want) == 0 &&
+		    ports_match(c, &want, strcmp(name, "publish") == 0))
+			return true;
 	return !v || v->n == 0;
 }
 
@@ -283,8 +253,8 @@ static bool matches(const struct query *q, const struct container *c)
 	       filters_match(f, "status", container_status_name(c)) && filter_exited(f, c) &&
 	       filter_volume(f, c) && filter_ancestor(q, c) &&
 	       filters_match(f, "network", c->host.network_mode) &&
-	       filters_match(f, "health", health) && filter_expose(f, c) && !q->is_task &&
-	       !(filters_get(f, "publish") && filters_get(f, "publish")->n > 0);
+	       filters_match(f, "health", health) && filter_ports(f, "expose", c) &&
+	       filter_ports(f, "publish", c) && !q->is_task;
 }
 
 static int prepare_query(struct query *q, struct err *e)
@@ -385,8 +355,7 @@ static void summary(const struct container *c, const struct engine_list_options 
 	jw_kv_str(w, "Command", buf_text(&text));
 	jw_kv_i64(w, "Created", c->created / 1000000000);
 	jw_key(w, "Ports");
-	jw_arr(w);
-	jw_arr_end(w);
+	ports_write_list(c, w);
 	if (o->size)
 		container_size_write(c, o->measured, w);
 	jw_kv_map(w, "Labels", &c->meta.config.labels);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "engine/engine-priv.h"
+#include "net/firewall.h"
 #include "spec/network.h"
 #include "wire/ip.h"
 
@@ -150,9 +151,26 @@ void ports_down(struct container *c);
 /* Another endpoint may be the one with the gateway now. */
 int ports_moved(struct container *c, struct err *e);
 int ports_adopt(struct container *c, struct err *e);
+/* The row of a container: struct port_saved. */
+struct objs ports_save(const struct container *c, struct arena *a);
+void ports_load(struct container *c, const struct objs *saved);
+void ports_free(struct container *c); /* sockets go, rules stay */
+extern const struct json_schema port_saved_schema;
 /* NetworkSettings.Ports, and the list's Ports. */
 void ports_write_inspect(const struct container *c, struct jw *w);
 void ports_write_list(const struct container *c, struct jw *w);
+struct port_range;
+/* The filters publish= (ports of the host) and expose= (of the container). */
+bool ports_match(const struct container *c, const struct port_range *want, bool published);
+
+/* ---- network-rules.c: the nft table, forwarding, watch and repair ---- */
+enum gateway_mode network_gateway_mode(const struct network *n, uint8_t family);
+/* "nat", "routed", "nat-unprotected", "isolated"; -EINVAL. */
+int gateway_mode_parse(const char *text, enum gateway_mode *ret);
+int engine_firewall(struct engine *g, struct err *e); /* g->firewall is there afterwards */
+void engine_firewall_close(struct engine *g);
+/* "coracle", or "coracle-HASH" for an engine with folders of its own. */
+void engine_table_name(const struct engine *g, char *ret, size_t n);
 
 /* ---- nameserver.c: what coracle-names is told ---- */
 /* The endpoint's names are known to its network; the container's own resolver answers in netns. */

@@ -6,6 +6,7 @@
  */
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "sys/caps.h"
 
 #include <ctype.h>
@@ -427,10 +428,6 @@ static int validate_lists(const struct host_config *h, struct err *e)
 
 static int validate_not_built(const struct host_config *h, struct err *e)
 {
-	if (!json_is_empty(h->port_bindings))
-		return not_built(e, "publishing ports (-p)");
-	if (h->publish_all_ports)
-		return not_built(e, "publishing all ports (-P)");
 	if (h->links.n > 0)
 		return not_built(e, "--link");
 	if (is_set(h->volume_driver) && strcmp(h->volume_driver, "local") != 0)
@@ -453,7 +450,7 @@ int validate_host_config(const struct host_config *h, const struct container_con
 	AUTO(arena) struct arena *a = arena_new();
 
 	if (validate_modes(h, c, e) < 0 || validate_not_built(h, e) < 0 ||
-	    validate_resources(h, w, e) < 0 ||
+	    ports_check(c, h, e) < 0 || validate_resources(h, w, e) < 0 ||
 	    validate_restart_policy(&h->restart_policy, h->auto_remove, e) < 0 ||
 	    log_config_check(&h->log_config, e) < 0 || validate_lists(h, e) < 0)
 		return -1;

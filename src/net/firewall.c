@@ -241,11 +241,27 @@ static int apply(struct firewall *fw, const struct elements *l, bool add)
 	return nft_batch_end(&b) ? firewall_send(fw, &b) : -EMSGSIZE;
 }
 
+static bool all_there(const struct firewall *fw, const struct elements *l)
+{
+	char key[KEY_TEXT_MAX];
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct nft_element *el;
+
+		key_text(&l->v[i], key);
+		el = map_get(fw->want, key);
+		if (!el || el->ndata != l->v[i].ndata ||
+		    memcmp(el->data, l->v[i].data, el->ndata) != 0)
+			return false;
+	}
+	return true;
+}
+
 static int add(struct firewall *fw, const struct elements *l, struct err *e)
 {
 	int rc;
 
-	if (l->n == 0)
+	if (all_there(fw, l))
 		return 0;
 	if (ensure_ready(fw, e) < 0)
 		return -1;
