@@ -82,9 +82,8 @@ static void test_limits(void **state)
 
 static void test_not_built(void **state)
 {
-	refused("{\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"8080\"}]}}}",
-		ERR_UNSUPPORTED, "publishing ports (-p) is not built");
-	refused("{\"HostConfig\":{\"PublishAllPorts\":true}}", ERR_UNSUPPORTED, "(-P)");
+	refused("{\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"x\"}]}}}",
+		ERR_INVALID, "invalid port specification: \"x\"");
 	refused("{\"HostConfig\":{\"NetworkMode\":\"bridge\"}}", ERR_UNSUPPORTED,
 		"\"bridge\" is not built");
 	refused("{\"HostConfig\":{\"NetworkMode\":\"mynet\"}}", ERR_UNSUPPORTED,
