@@ -17,6 +17,7 @@
 #include "base/banned.h"
 
 #define CHILD_OUT_FD 3
+#define CHILD_DIR_FD 4
 
 static int pack_line(void *ud, const struct json *j, struct err *e)
 {
@@ -79,6 +80,8 @@ static int start(struct push_blob *b, struct err *e)
 			      "compress",
 			      "--out-fd",
 			      "3",
+			      "--dir-fd",
+			      "4",
 			      "--compression",
 			      p->compression,
 			      "--digest",
@@ -92,12 +95,13 @@ static int start(struct push_blob *b, struct err *e)
 	b->fd = stage(p, e);
 	if (b->fd < 0 || store_blob_open(p->job.service->store, &b->part->source, &in, e) < 0)
 		return -1;
-	struct spawn_fd fds[] = {{b->fd, CHILD_OUT_FD}};
+	struct spawn_fd fds[] = {{b->fd, CHILD_OUT_FD},
+				 {store_ingest_dir(p->job.service->store), CHILD_DIR_FD}};
 	struct image_worker_start o = {.loop = p->job.service->loop,
 				       .program = p->job.service->unpack,
 				       .argv = argv,
 				       .fds = fds,
-				       .nfds = 1,
+				       .nfds = ARRAY_SIZE(fds),
 				       .stdin_fd = in,
 				       .ops = {.line = pack_line, .end = pack_end, .ud = b}};
 	return image_worker_start(&o, &b->worker, e);

@@ -256,6 +256,7 @@ static int apply(const struct args *a, struct unpack_result *res, struct err *e)
 
 	struct decode *d = NULL;
 
+	o.in.scratch_fd = a->target_fd;
 	if (!a->no_confine && unpack_confine(a->target_fd, true, !a->user_xattr, e) < 0)
 		return err_wrap(e, "confine the unpacker");
 	if (a->decode && decode_start(&o.in, &d, e) < 0)
@@ -355,6 +356,7 @@ static int archive(const struct args *a, struct unpack_result *res, struct err *
 	struct jw w = JW_INIT(&b);
 	struct decode *d = NULL;
 
+	o.in.scratch_fd = a->ingest_fd;
 	if (a->ingest_fd < 0 || !a->prefix)
 		return err_set(e, ERR_INVALID, "archive needs --ingest-fd and --prefix");
 	if (!a->no_confine && unpack_confine(a->ingest_fd, true, false, e) < 0)
@@ -417,7 +419,7 @@ static int pack(const struct args *a, struct unpack_result *res, struct err *e)
 
 static int compress(const struct args *a, struct unpack_result *res, struct err *e)
 {
-	const struct unpack_compress o = {.in = a->in,
+	struct unpack_compress o = {.in = a->in,
 					  .out_fd = a->out_fd,
 					  .compression = a->compression,
 					  .level = (int)a->level,
@@ -426,10 +428,11 @@ static int compress(const struct args *a, struct unpack_result *res, struct err 
 	struct buf b = BUF_INIT(4096);
 	struct jw w = JW_INIT(&b);
 
+	o.in.scratch_fd = a->dir_fd;
 	if (a->out_fd < 0 || (a->compression == UNPACK_GZIP && a->level > 9))
 		return err_set(e, ERR_INVALID,
 			       "compress needs --out-fd, and a --level up to 9 with gzip");
-	if (!a->no_confine && unpack_confine(FD_NONE, false, false, e) < 0)
+	if (!a->no_confine && unpack_confine(a->dir_fd, true, false, e) < 0)
 		return err_wrap(e, "confine the compressor");
 	if (unpack_compress(&o, res, e) < 0)
 		return -1;

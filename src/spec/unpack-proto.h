@@ -76,7 +76,9 @@
  *   coracle-unpack compress --out-fd N --compression gzip|zstd [--level N] [--threads N] [--digest
  * D]
  *                           [--size BYTES] [--diff-id D] [--max-size BYTES] [--sync] [--progress]
- *     the input may be plain, gzip or zstd; --digest and --size are the input's
+ *                           [--dir-fd N]
+ *     the input may be plain, gzip or zstd; --digest and --size are the input's; zstd windows above
+ *     32 MiB need --dir-fd, a writable folder (apply and archive use their own)
  *   {"digest":"sha256:..","size":N,"diffId":"sha256:..","diffSize":N}   of what was written
  */
 #pragma once

@@ -22,7 +22,7 @@
 
 #include "base/banned.h"
 
-#define MEMORY_MAX (512ull << 20) /* RLIMIT_DATA: a zstd window of 128 MiB fits */
+#define MEMORY_MAX (512ull << 20) /* RLIMIT_DATA: far above what is used, in case we are wrong */
 
 #ifdef __SANITIZE_ADDRESS__ /* its shadow memory counts as data */
 #define SANITIZED 1

@@ -5,10 +5,12 @@
  * tools add it), other trailing bytes are not.
  */
 #include "unpack/stream-priv.h"
+#include "unpack/window.h"
 
 #include "base/mem.h"
 
 #include <string.h>
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_customMem */
 #include <zstd.h>
 #include <zstd_errors.h>
 #ifdef HAVE_ISAL
@@ -19,18 +21,14 @@
 
 #include "base/banned.h"
 
-/*
- * Windows are memory that the sender claims: with 32 MiB the whole worker stays below 64. Image
- * builders make 8 MiB as a rule and 32 at their best level; only `zstd --ultra -21` or `--long=26`
- * by hand goes further.
- */
-#define ZSTD_WINDOW_LOG_MAX 25
+#define ZSTD_WINDOW_LOG_MAX 31 /* the format's own limit; window.c keeps the memory small */
 
 struct inflater {
 	enum codec codec;
 	bool whole;   /* between members or frames */
 	bool padding; /* only zero bytes may follow */
 	ZSTD_DStream *zstd;
+	int dir_fd;
 #ifdef HAVE_ISAL
 	struct inflate_state gz;
 #else
@@ -74,16 +72,18 @@ static void gzip_start(struct inflater *f, bool first)
 #endif
 }
 
-struct inflater *inflater_new(enum codec codec)
+struct inflater *inflater_new(enum codec codec, int dir_fd)
 {
 	struct inflater *f = NEW(struct inflater);
 
 	f->codec = codec;
+	f->dir_fd = dir_fd;
 	f->whole = codec == CODEC_PLAIN;
 	if (codec == CODEC_GZIP)
 		gzip_start(f, true);
 	if (codec == CODEC_ZSTD) {
-		f->zstd = ZSTD_createDStream();
+		f->zstd = ZSTD_createDStream_advanced(
+			(ZSTD_customMem){window_alloc, window_free, &f->dir_fd});
 		ASSERT(f->zstd);
 		ZSTD_DCtx_setParameter(f->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
 	}
@@ -189,10 +189,14 @@ static ssize_t zstd_run(struct inflater *f, struct span *in, unsigned char *out,
 		if (f->whole && zin.pos == zin.size)
 			break;
 		size_t rc = ZSTD_decompressStream(f->zstd, &zout, &zin);
-		if (ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge)
+		ZSTD_ErrorCode code = ZSTD_getErrorCode(rc);
+		if (code == ZSTD_error_frameParameter_windowTooLarge ||
+		    code == ZSTD_error_memory_allocation)
 			return err_set(e, ERR_LIMIT,
-				       "the zstd data needs a window of more than %u MiB",
-				       1u << (ZSTD_WINDOW_LOG_MAX - 20));
+				       "the zstd data needs a window that is too large");
+		if (window_failed())
+			return err_sys(e, -window_failed(),
+				       "keep the window of the zstd data in a file");
 		if (ZSTD_isError(rc))
 			return err_set(e, ERR_INVALID, "corrupt zstd data: %s",
 				       ZSTD_getErrorName(rc));

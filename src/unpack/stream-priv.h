@@ -30,7 +30,8 @@ enum codec { CODEC_UNKNOWN, CODEC_PLAIN, CODEC_GZIP, CODEC_ZSTD, CODEC_FOREIGN }
 enum codec codec_sniff(const unsigned char *p, size_t n);
 
 struct inflater;
-struct inflater *inflater_new(enum codec codec);
+/* dir_fd: writable folder for what does not fit into memory, FD_NONE: there is none. */
+struct inflater *inflater_new(enum codec codec, int dir_fd);
 void inflater_free(struct inflater *f);
 DEFINE_AUTO(inflater);
 struct span {

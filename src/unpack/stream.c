@@ -231,7 +231,7 @@ static int inflate_all(struct stream *s, struct err *e)
 	if (n < 0)
 		return -1;
 	in.n = (size_t)n;
-	s->inflater = inflater_new(codec_sniff(first, in.n));
+	s->inflater = inflater_new(codec_sniff(first, in.n), s->in.scratch_fd);
 	for (;;) {
 		struct slot *sl = slot_get(s);
 

@@ -35,11 +35,13 @@ struct unpack_input {
 	struct unpack_limits limits;
 	int progress_fd; /* FD_NONE, or where {"progress":N} lines go */
 	bool sync;	 /* fsync blob_fd, syncfs the target */
+	int scratch_fd;	 /* FD_NONE, or a writable folder: zstd windows above 32 MiB need it */
 	bool sync_blob;	 /* only blob_fd, or the input when there is none and it is a file */
 };
 #define UNPACK_INPUT_INIT                                                                          \
 	((struct unpack_input){                                                                    \
-		.fd = 0, .blob_fd = FD_NONE, .size = UINT64_MAX, .progress_fd = FD_NONE})
+		.fd = 0, .blob_fd = FD_NONE, .size = UINT64_MAX, .progress_fd = FD_NONE,            \
+		.scratch_fd = FD_NONE})
 
 struct unpack_result {
 	struct digest digest, diff_id;

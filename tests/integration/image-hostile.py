@@ -237,6 +237,21 @@ def header(name='f', kind=tarfile.REGTYPE, size=0, **more):
 
 
 @test
+def large_windows():
+    # What the best level makes of an input of unknown length claims 128 MiB; --long=31 claims two GiB.
+    data = tar_of({'random': os.urandom(3000000)})
+    for options in (['--ultra', '-22'], ['-1', '--long=31']):
+        done = subprocess.run(['zstd', '-q', '-c', *options], input=data, stdout=subprocess.PIPE, check=True)
+        image, home = made_of(done.stdout, diff=[sha(data)]), Measured()
+        code, out = home.tool('pull', Server(image).ref)
+        assert code == 0, out
+        home.has(image)
+        if not QUICK:
+            assert home.peak() <= PEAK_KB, home.peak()
+        home.end()
+
+
+@test
 def entries_that_lie():
     def layer(data, *texts):
         image = made_of(gzip.compress(data, 1), diff=[sha(data)])
