@@ -158,6 +158,10 @@ static void put(struct api_request *r)
 
 	if (!c)
 		return;
+	if (engine_container_ready(r->engine, c, &e) < 0) { /* before the body is taken */
+		api_reply_error(r, &e);
+		return;
+	}
 	if (!path || !*path) {
 		api_reply_message(r, 400, "bad parameter: path cannot be empty");
 		return;

@@ -483,6 +483,8 @@ static void reply_text(struct api_request *r, int status, const char *text)
 
 void api_reply_error(struct api_request *r, const struct err *e)
 {
+	if (e->kind == ERR_LATER && request_later(request_of(r)))
+		return;
 	if (err_kind_http(e->kind) >= 500 && e->kind != ERR_UNSUPPORTED)
 		log_error("%s %s: %s", r->method, r->target.path, e->text);
 	reply_text(r, err_kind_http(e->kind), e->text);

@@ -77,6 +77,7 @@ void api_reply(struct api_request *r, int status, const char *content_type, cons
 	       size_t n);
 void api_reply_json(struct api_request *r, int status, const struct buf *json);
 void api_reply_empty(struct api_request *r, int status);
+/* ERR_LATER is no answer: the handler runs again in a while. */
 void api_reply_error(struct api_request *r, const struct err *e);
 void api_reply_message(struct api_request *r, int status, const char *fmt, ...) PRINTF_FMT(3, 4);
 /* Extra header of the answer that follows. Call before it; texts are copied. */

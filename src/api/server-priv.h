@@ -108,6 +108,10 @@ static inline const struct request *request_of_const(const struct api_request *r
 /* Run the daemons in the next turn of the loop: libmicrohttpd does not wake an external loop after
  * a resume. */
 void server_kick(struct api_server *s);
+/* later.c: run the handler again in a while; false: nobody would get the answer. */
+bool request_later(struct request *r);
+/* One of the server's `handles` is closed; the server may be gone afterwards. */
+void server_handle_closed(struct api_server *s);
 struct watch *watch_new(struct api_server *s, struct request *r, int fd /* taken */);
 void watch_close(struct watch **w);
 

@@ -29,6 +29,12 @@ static void finish_if_idle(struct api_server *s)
 	free(s);
 }
 
+void server_handle_closed(struct api_server *s)
+{
+	s->handles--;
+	finish_if_idle(s);
+}
+
 static void watch_closed(uv_handle_t *h)
 {
 	struct watch *w = CONTAINER_OF(h, struct watch, poll);
@@ -36,8 +42,7 @@ static void watch_closed(uv_handle_t *h)
 
 	fd_close(&w->fd);
 	free(w);
-	s->handles--;
-	finish_if_idle(s);
+	server_handle_closed(s);
 }
 
 struct watch *watch_new(struct api_server *s, struct request *r, int fd)
@@ -202,10 +207,7 @@ int api_server_start_with(const struct api_config *config, const struct api_rout
 
 static void daemon_closed(uv_handle_t *h)
 {
-	struct api_server *s = h->data;
-
-	s->handles--;
-	finish_if_idle(s);
+	server_handle_closed(h->data);
 }
 
 void api_server_stop(struct api_server *s, void (*stopped)(void *ud), void *ud)

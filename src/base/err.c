@@ -24,6 +24,7 @@ static const struct {
 	[ERR_SYSTEM] = {"system", 500},
 	[ERR_NOT_EXECUTABLE] = {"not-executable", 400},
 	[ERR_NO_PROGRAM] = {"no-program", 400},
+	[ERR_LATER] = {"later", 503},
 	[ERR_CANCELLED] = {"cancelled", 499},
 	[ERR_BUG] = {"bug", 500},
 };

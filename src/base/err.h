@@ -26,6 +26,7 @@ enum err_kind {
 	ERR_SYSTEM,	    /* 500: the kernel or the disk said no */
 	ERR_NOT_EXECUTABLE, /* 400: program exists but cannot run; exit code 126 */
 	ERR_NO_PROGRAM,	    /* 400: program does not exist; exit code 127 */
+	ERR_LATER,	    /* 503: not yet; the API waits and asks again by itself */
 	ERR_CANCELLED,	    /* 499: the client went away */
 	ERR_BUG,	    /* 500: we are wrong */
 	ERR_KIND_COUNT

@@ -219,6 +219,9 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 	if (find_image(g, m.config.image, &img, e) < 0 ||
 	    check_platform(platform, img, m.config.image, &warn, e) < 0)
 		return -1;
+	/* Its volumes may want what the image has there. */
+	if (engine_image_ready(g, &img->id, e) < 0)
+		return -1;
 	trace_point("create: image found");
 	if (merge_image_config(&m.config, img->config, a, e) < 0 ||
 	    validate_config(&m.config, e) < 0 || check_peers(g, &h, a, e) < 0)

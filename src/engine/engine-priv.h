@@ -350,6 +350,8 @@ char *container_run_path(const struct container *c, const char *file); /* heap; 
 char *container_data_path(const struct container *c, const char *file);
 void container_set_error(struct container *c, const char *text);
 void engine_trash(struct engine *g);
+/* ERR_LATER inside the engine: look again after so long. */
+#define ENGINE_READY_MS 100
 uv_timer_t *engine_timer(struct engine *g, uint64_t ms, uv_timer_cb cb, void *ud);
 void engine_timer_free(uv_timer_t **t);
 

@@ -28,6 +28,7 @@
 
 struct uv_loop_s;
 struct engine;
+struct digest;
 struct container;
 struct store;
 struct config;
@@ -114,6 +115,10 @@ int engine_container_unpause(struct engine *g, struct container *c, engine_done_
 int engine_container_remove(struct engine *g, struct container *c, bool force, bool volumes,
 			    bool link, engine_done_fn cb, void *ud, struct err *e);
 int engine_container_rename(struct engine *g, struct container *c, const char *name, struct err *e);
+/* ERR_LATER while layers of the container, or of images mounted in it, are being checked after a
+ * crash of the machine; or of an image. */
+int engine_container_ready(struct engine *g, const struct container *c, struct err *e);
+int engine_image_ready(struct engine *g, const struct digest *image, struct err *e);
 int engine_container_resize(struct engine *g, struct container *c, unsigned h, unsigned w,
 			    struct err *e);
 /* body: Resources and RestartPolicy as posted; answers {"Warnings":...}. */

@@ -45,7 +45,7 @@ static int detached_root(struct engine *g, struct container *c, bool frozen, str
 	AUTO_FD int fs = FD_NONE;
 	int fd;
 
-	if (store_snapshot_get(g->store, c->id, &sn, e) < 0)
+	if (engine_container_ready(g, c, e) < 0 || store_snapshot_get(g->store, c->id, &sn, e) < 0)
 		return -1;
 	fs = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fs < 0)

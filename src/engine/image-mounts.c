@@ -257,6 +257,7 @@ int engine_image_mount(struct engine *g, const char *ref, const char *target, co
 	if (!ns || num_parse_u64(ns, 1, UINT64_MAX, &m.ns) < 0)
 		return err_set(e, ERR_INVALID, "the mount namespace of the client is not given");
 	if (image_find(g->images, ref, &image, e) < 0 || load_rows(g, &r, e) < 0 ||
+	    engine_image_ready(g, &image, e) < 0 ||
 	    store_snapshot_of_image(g->store, &image, &sn, e) < 0)
 		return -1;
 	m.image = image.text;

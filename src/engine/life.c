@@ -297,6 +297,8 @@ int engine_container_restart(struct engine *g, struct container *c, const char *
 			       "container is marked for removal and cannot be started");
 	if (c->starting)
 		return err_set(e, ERR_CONFLICT, "container %s is starting", c->id);
+	if (!c->st.running && engine_container_ready(g, c, e) < 0)
+		return -1;
 	op = NEW(struct restart_op);
 	*op = (struct restart_op){.g = g, .cb = cb, .ud = ud};
 	snprintf(op->id, sizeof(op->id), "%s", c->id);
@@ -440,7 +442,10 @@ static void restart_now(uv_timer_t *t)
 	struct err e = ERR_INIT;
 
 	engine_timer_free(&c->restart_timer);
-	container_start(c, NULL, NULL, &e);
+	if (engine_container_ready(c->g, c, &e) < 0)
+		c->restart_timer = engine_timer(c->g, ENGINE_READY_MS, restart_now, c);
+	else
+		container_start(c, NULL, NULL, &e);
 }
 
 static void plan_restart(struct container *c)

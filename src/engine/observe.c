@@ -303,7 +303,7 @@ int engine_container_changes(struct engine *g, struct container *c, struct buf *
 	AUTO(store_snapshot) struct store_snapshot *sn = NULL;
 	struct changes ch = {.w = JW_INIT(out)};
 
-	if (store_snapshot_get(g->store, c->id, &sn, e) < 0)
+	if (engine_container_ready(g, c, e) < 0 || store_snapshot_get(g->store, c->id, &sn, e) < 0)
 		return -1;
 	ch.sn = sn;
 	walk_changes(&ch, sn->upper, "", 0);

@@ -99,7 +99,9 @@ static void restart_deferred(uv_timer_t *t)
 	struct err e = ERR_INIT;
 
 	engine_timer_free(&c->restart_timer);
-	if (!c->st.running && !c->starting)
+	if (engine_container_ready(c->g, c, &e) < 0)
+		c->restart_timer = engine_timer(c->g, ENGINE_READY_MS, restart_deferred, c);
+	else if (!c->st.running && !c->starting)
 		container_start(c, NULL, NULL, &e);
 }
 

@@ -418,6 +418,8 @@ int engine_container_start(struct engine *g, struct container *c, engine_done_fn
 	if (c->st.removing || c->st.dead)
 		return err_set(e, ERR_CONFLICT,
 			       "container is marked for removal and cannot be started");
+	if (engine_container_ready(g, c, e) < 0)
+		return -1;
 	restart_cancel(c);
 	c->st.restart_count = 0;
 	c->restart_delay_ns = 0;

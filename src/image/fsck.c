@@ -473,9 +473,11 @@ static void run_soon(void *ud)
 int image_fsck(struct image_service *s, const struct image_fsck *o,
 	       const struct image_job_events *ev, struct image_job **ret, struct err *e)
 {
+	if (image_rechecking(s))
+		return err_set(e, ERR_LATER,
+			       "layers are being checked after a crash of the machine");
 	struct fsck *f = NEW(struct fsck);
 
-	(void)e;
 	f->o = *o;
 	job_init(&f->job, s, ev, fsck_drop);
 	fsck_next(f);

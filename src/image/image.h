@@ -156,10 +156,15 @@ int image_login(struct image_service *s, const struct image_login *o,
 
 /*
  * Layers that were not on the disk yet when the machine went down are compared with their seals and
- * unpacked again from their blobs. Runs the loop until it is over: at the start of the engine,
- * before anything uses a layer. new_boot: also drop what no image got to need.
+ * unpacked again from their blobs, behind whatever else the loop does. Before anything uses a
+ * layer; new_boot: also drop what no image got to need.
  */
 int image_recheck(struct image_service *s, bool new_boot, struct err *e);
+bool image_rechecking(const struct image_service *s);
+/* ERR_LATER while a layer of the container (image NULL), or of the image, is still to be checked.
+ */
+int image_files_ready(struct image_service *s, const char *container, const struct digest *image,
+		      struct err *e);
 
 struct image_fsck_result {
 	uint64_t blobs, layers, entries, bytes; /* looked at; entries and bytes: their content */

@@ -2,7 +2,8 @@
 /*
  * After a crash of the machine: layers whose trees were not on the disk. Each is compared with its
  * seal by a worker; a damaged one is unpacked again from its blob, which was made durable before
- * its image was told of. Parents come first, as their rows do.
+ * its image was told of. Parents come first, as their rows do. The engine serves meanwhile: who
+ * wants the files of such a layer is told to come back (ERR_LATER) until the layer is through.
  */
 #include "image/fetch-priv.h"
 #include "image/flush-priv.h"
@@ -20,15 +21,18 @@ struct suspect {
 	struct store_layer layer;
 	struct image_worker *worker;
 	int fd, seal_fd;
-	bool damaged;
+	bool damaged, through;
 	struct fetch_sub sub;
 };
 
 struct recheck {
 	struct image_service *service;
-	struct suspect *v;
-	size_t n, next, running, damaged, lost;
+	struct service_soon *soon;
+	struct suspect *v; /* in the order of their rows */
+	size_t n, next, rebuild, running, damaged, lost;
 };
+
+static void step_soon(struct recheck *r);
 
 static int add(const struct store_layer *l, void *ud)
 {
@@ -39,6 +43,18 @@ static int add(const struct store_layer *l, void *ud)
 		.layer = *l, .fd = FD_NONE, .seal_fd = FD_NONE, .damaged = l->broken};
 	return 0;
 }
+
+/* Sound, made again, or given up: whoever waits for it need not any more. */
+static void through(struct suspect *x)
+{
+	struct err e = ERR_INIT;
+
+	x->through = true;
+	if (store_suspect_done(x->all->service->store, &x->layer.chain, &e) < 0)
+		log_warn("layer %s will be checked again: %s", x->layer.chain.text, e.text);
+}
+
+/* ---- compare ---- */
 
 static int check_line(void *ud, const struct json *j, struct err *e)
 {
@@ -55,6 +71,9 @@ static void check_over(struct suspect *x)
 	fd_close(&x->fd);
 	fd_close(&x->seal_fd);
 	x->all->running--;
+	if (!x->damaged)
+		through(x);
+	step_soon(x->all);
 }
 
 static void check_end(void *ud, const struct err *e)
@@ -80,11 +99,7 @@ static void check_start(struct suspect *x)
 	}
 }
 
-static void run_loop(struct recheck *r)
-{
-	while (r->running)
-		uv_run(r->service->loop, UV_RUN_ONCE);
-}
+/* ---- make again ---- */
 
 static void rebuilt(void *ud, const struct err *e)
 {
@@ -97,6 +112,8 @@ static void rebuilt(void *ud, const struct err *e)
 			 x->layer.chain.text, e->text);
 	}
 	x->all->running--;
+	through(x);
+	step_soon(x->all);
 }
 
 /* A row names its parent by number. */
@@ -115,66 +132,133 @@ static int find_parent(const struct store_layer *l, void *ud)
 	return 1;
 }
 
-static int rebuild_start(struct suspect *x, struct err *e)
+static void rebuild_start(struct suspect *x)
 {
 	struct store *s = x->all->service->store;
 	struct fetch_want w = {
 		.blob = x->layer.blob, .diff_id = x->layer.diff_id, .chain = x->layer.chain};
 	struct parent p = {.id = x->layer.parent};
+	struct store_layer now;
+	struct err e = ERR_INIT;
 
-	if (store_layer_mark(s, &x->layer.chain, true, e) < 0 ||
-	    (p.id && store_layer_each(s, find_parent, &p, e) < 0))
-		return -1;
+	x->all->running++;
+	if (store_layer_get(s, &x->layer.chain, &now, &e) < 0 || now.id != x->layer.id) {
+		x->all->running--; /* its image was removed meanwhile */
+		through(x);
+		return;
+	}
+	x->all->damaged++;
+	if (store_layer_mark(s, &x->layer.chain, true, &e) < 0 ||
+	    (p.id && store_layer_each(s, find_parent, &p, &e) < 0)) {
+		rebuilt(x, &e);
+		return;
+	}
 	w.parent = p.chain;
 	(void)store_blob_has(s, &w.blob, &w.size); /* the fetch says what is missing */
 	x->sub.done = rebuilt;
 	x->sub.ud = x;
-	x->all->running++;
 	fetch_subscribe(x->all->service, &w, &x->sub);
-	return 0;
 }
 
-static int check_all(struct recheck *r, struct err *e)
+/* ---- all of them ---- */
+
+static void finish(struct recheck *r)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		r->v[i].all = r;
-		while (r->running >= FSCK_WORKERS)
-			uv_run(r->service->loop, UV_RUN_ONCE);
-		if (!r->v[i].damaged)
-			check_start(&r->v[i]);
+	struct image_service *s = r->service;
+
+	log_info("%zu of %zu layers were damaged, %zu are unpacked again", r->damaged, r->n,
+		 r->damaged - r->lost);
+	recheck_free(s);
+	flush_soon(s);
+}
+
+static void step(void *ud)
+{
+	struct recheck *r = ud;
+
+	r->soon = NULL;
+	while (r->running < FSCK_WORKERS && r->next < r->n) {
+		struct suspect *x = &r->v[r->next++];
+		if (!x->damaged)
+			check_start(x);
 	}
-	run_loop(r);
-	for (size_t i = 0; i < r->n; i++) {
-		if (!r->v[i].damaged)
-			continue;
-		r->damaged++;
-		if (rebuild_start(&r->v[i], e) < 0)
-			return -1;
-		run_loop(r);
+	if (r->running || r->next < r->n)
+		return;
+	while (!r->running && r->rebuild < r->n) {
+		struct suspect *x = &r->v[r->rebuild++];
+		if (!x->through)
+			rebuild_start(x);
 	}
-	for (size_t i = 0; i < r->n; i++)
-		if (store_suspect_done(r->service->store, &r->v[i].layer.chain, e) < 0)
-			return -1;
-	return 0;
+	if (!r->running && r->rebuild == r->n)
+		finish(r);
+}
+
+static void step_soon(struct recheck *r)
+{
+	if (!r->soon)
+		r->soon = service_after(r->service, 0, step, r);
+}
+
+void recheck_free(struct image_service *s)
+{
+	struct recheck *r = TAKE_PTR(s->recheck);
+
+	if (!r)
+		return;
+	service_soon_cancel(r->soon);
+	for (size_t i = 0; i < r->n; i++) {
+		image_worker_cancel(r->v[i].worker);
+		fd_close(&r->v[i].fd);
+		fd_close(&r->v[i].seal_fd);
+		if (r->v[i].sub.fetch)
+			fetch_unsubscribe(&r->v[i].sub);
+	}
+	free(r->v);
+	free(r);
 }
 
 int image_recheck(struct image_service *s, bool new_boot, struct err *e)
 {
-	struct recheck r = {.service = s};
+	struct recheck *r = NEW(struct recheck);
 
 	if (new_boot)
 		service_sweep(s);
-	int rc = store_suspect_each(s->store, add, &r, e);
-	if (rc == 0 && r.n) {
-		log_info("checking %zu layers that were not on the disk before the machine went "
-			 "down",
-			 r.n);
-		rc = check_all(&r, e);
-		log_info("%zu of %zu layers were damaged, %zu are unpacked again", r.damaged, r.n,
-			 r.damaged - r.lost);
+	r->service = s;
+	s->recheck = r;
+	int rc = store_suspect_each(s->store, add, r, e);
+	if (rc < 0 || !r->n) {
+		recheck_free(s);
+		if (rc == 0)
+			flush_soon(s); /* also what an engine that was killed left */
+		return rc;
 	}
-	free(r.v);
-	if (rc == 0)
-		flush_soon(s); /* also what an engine that was killed left */
-	return rc;
+	log_info("checking %zu layers that were not on the disk before the machine went down",
+		 r->n);
+	for (size_t i = 0; i < r->n; i++)
+		r->v[i].all = r;
+	step_soon(r);
+	return 0;
+}
+
+bool image_rechecking(const struct image_service *s)
+{
+	return s->recheck != NULL;
+}
+
+static bool is_suspect(void *ud, int64_t layer)
+{
+	const struct recheck *r = ud;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (r->v[i].layer.id == layer)
+			return !r->v[i].through;
+	return false;
+}
+
+int image_files_ready(struct image_service *s, const char *container, const struct digest *image,
+		      struct err *e)
+{
+	if (!s->recheck || !store_rests_on(s->store, container, image, is_suspect, s->recheck))
+		return 0;
+	return err_set(e, ERR_LATER, "its layers are being checked after a crash of the machine");
 }

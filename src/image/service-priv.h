@@ -11,6 +11,7 @@
 
 struct service_soon;
 struct flush;
+struct recheck;
 
 struct image_service {
 	uv_loop_t *loop;
@@ -28,7 +29,8 @@ struct image_service {
 	struct list fetches;	/* layers on their way, shared between jobs */
 	struct list layer_sets; /* images whose layers are on their way */
 	struct service_soon *poke;
-	struct flush *flush; /* trees on their way to the disk; NULL: none */
+	struct recheck *recheck; /* layers that are checked after a crash; NULL: none */
+	struct flush *flush;	 /* trees on their way to the disk; NULL: none */
 	image_event_fn on_event;
 	void *event_ud;
 };
@@ -63,4 +65,6 @@ void digest_short(const struct digest *d, char ret[static 13]);
 
 /* Drop blobs and layers that nothing refers to, and partial downloads nobody came back for. */
 void service_sweep(struct image_service *s);
+/* recheck.c: stop it; what it had not come to is checked by the next engine. */
+void recheck_free(struct image_service *s);
 bool service_insecure(const struct image_service *s, const char *host_port);

@@ -140,6 +140,7 @@ void image_service_free(struct image_service *s)
 		image_job_cancel(LIST_ENTRY(s->jobs.next, struct image_job, link));
 	service_soon_cancel(s->reaper);
 	reap(s);
+	recheck_free(s);
 	flush_free(s);
 	service_soon_cancel(s->poke);
 	http_free(s->http);

@@ -420,11 +420,11 @@ static int pack(const struct args *a, struct unpack_result *res, struct err *e)
 static int compress(const struct args *a, struct unpack_result *res, struct err *e)
 {
 	struct unpack_compress o = {.in = a->in,
-					  .out_fd = a->out_fd,
-					  .compression = a->compression,
-					  .level = (int)a->level,
-					  .threads = (unsigned)a->threads,
-					  .diff_id = a->diff_id};
+				    .out_fd = a->out_fd,
+				    .compression = a->compression,
+				    .level = (int)a->level,
+				    .threads = (unsigned)a->threads,
+				    .diff_id = a->diff_id};
 	struct buf b = BUF_INIT(4096);
 	struct jw w = JW_INIT(&b);
 

@@ -342,3 +342,27 @@ int store_snapshot_of_image(struct store *s, const struct digest *image,
 	*ret = TAKE_PTR(sn);
 	return 0;
 }
+
+/* The layer that a query gives, and all below it. */
+#define BELOW(top)                                                                                 \
+	"WITH RECURSIVE below(id, parent) AS (SELECT id, parent FROM layers WHERE id = (" top      \
+	") UNION SELECT l.id, l.parent FROM layers l JOIN below b ON l.id = b.parent) "            \
+	"SELECT id FROM below"
+
+bool store_rests_on(struct store *s, const char *container_id, const struct digest *image,
+		    bool (*fn)(void *ud, int64_t layer), void *ud)
+{
+	struct err none = ERR_INIT;
+	AUTO_STMT sqlite3_stmt *st =
+		image ? db_bind(s, &none,
+				BELOW("SELECT layer FROM image_layers WHERE image = ? "
+				      "ORDER BY pos DESC LIMIT 1"),
+				"s", image->text)
+		      : db_bind(s, &none, BELOW("SELECT top FROM snapshots WHERE container = ?"),
+				"s", container_id);
+
+	while (st && db_step(s, st, &none) > 0)
+		if (fn(ud, sqlite3_column_int64(st, 0)))
+			return true;
+	return false;
+}

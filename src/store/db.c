@@ -199,10 +199,12 @@ void db_close(struct store *s)
 
 static sqlite3_stmt *prepared(struct store *s, const char *sql, struct err *e)
 {
-	size_t at = ((uintptr_t)sql >> 3) % STMT_SLOTS;
+	size_t at = ((uintptr_t)sql >> 3) % STMT_SLOTS, looked = 0;
 
-	while (s->stmts[at].sql && s->stmts[at].sql != sql)
+	while (s->stmts[at].sql && s->stmts[at].sql != sql) {
 		at = (at + 1) % STMT_SLOTS;
+		ASSERT(++looked < STMT_SLOTS); /* texts are literals: there are so many */
+	}
 	if (!s->stmts[at].sql) {
 		if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
 				       &s->stmts[at].stmt, NULL) != SQLITE_OK) {

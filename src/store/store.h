@@ -318,6 +318,11 @@ int store_container_each(struct store *s, store_container_fn fn, void *ud,
 
 /* ---- snapshots: a container's root file system ---- */
 
+/* Does fn say true for a layer, damaged or not, that the container (image NULL) or image rests on?
+ */
+bool store_rests_on(struct store *s, const char *container_id, const struct digest *image,
+		    bool (*fn)(void *ud, int64_t layer), void *ud);
+
 struct store_snapshot {
 	const char *layers_dir; /* absolute: the runtime changes there before it mounts */
 	const char **lower;	/* "17/diff", top first, NULL-terminated */

@@ -39,9 +39,11 @@ struct unpack_input {
 	bool sync_blob;	 /* only blob_fd, or the input when there is none and it is a file */
 };
 #define UNPACK_INPUT_INIT                                                                          \
-	((struct unpack_input){                                                                    \
-		.fd = 0, .blob_fd = FD_NONE, .size = UINT64_MAX, .progress_fd = FD_NONE,            \
-		.scratch_fd = FD_NONE})
+	((struct unpack_input){.fd = 0,                                                            \
+			       .blob_fd = FD_NONE,                                                 \
+			       .size = UINT64_MAX,                                                 \
+			       .progress_fd = FD_NONE,                                             \
+			       .scratch_fd = FD_NONE})
 
 struct unpack_result {
 	struct digest digest, diff_id;

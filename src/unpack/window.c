@@ -26,9 +26,9 @@
 
 #include "base/banned.h"
 
-#define FILE_FROM ((size_t)33 << 20) /* a window of 32 MiB with its buffers is below */
-#define PIECE	  ((size_t)64 << 10)
-#define OPEN_PIECES 256 /* 16 MiB */
+#define FILE_FROM   ((size_t)33 << 20) /* a window of 32 MiB with its buffers is below */
+#define PIECE	    ((size_t)64 << 10)
+#define OPEN_PIECES 256				     /* 16 MiB */
 #define PIECES_MAX  (((size_t)2 << 30) / PIECE + 64) /* window and buffers */
 
 static struct {

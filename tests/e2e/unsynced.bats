@@ -31,6 +31,19 @@ new_boot() {
 	echo $! >"$HOME_DIR/engine.test-pid"
 	wait_for 20 ping
 }
+gated_boot() { # a new boot of an engine whose checks of layers wait for $HOME_DIR/gate
+	mkdir -p "$HOME_DIR/bin"
+	find "$BIN" -maxdepth 1 -name 'coracle*' -type f -perm -1 -exec cp {} "$HOME_DIR/bin" ';'
+	mv "$HOME_DIR/bin/coracle-unpack" "$HOME_DIR/bin/coracle-unpack.real"
+	cat >"$HOME_DIR/bin/coracle-unpack" <<-END
+		#!/bin/sh
+		[ "\$1" != check ] || while [ ! -e "$HOME_DIR/gate" ]; do sleep 0.02; done
+		exec "$HOME_DIR/bin/coracle-unpack.real" "\$@"
+	END
+	chmod +x "$HOME_DIR/bin/coracle-unpack"
+	BIN=$HOME_DIR/bin new_boot
+}
+logged() { grep -qF "$1" "$HOME_DIR/engine.log"; }
 marks() { # the database is the engine's alone: a copy of it and its log is read
 	cp "$HOME_DIR/data/state.db" "$HOME_DIR/copy.db" && cp "$HOME_DIR/data/state.db-wal" "$HOME_DIR/copy.db-wal"
 	python3 -c 'import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*) FROM layers WHERE unsynced != \"\"").fetchone()[0])' \
@@ -70,11 +83,63 @@ sound() {
 	damage
 	new_boot
 	equals "$(coracle inspect --format '{{.Id}}' acknowledged)" "$id"
-	contains "$(cat "$HOME_DIR/engine.log")" "are unpacked again"
 	sound
+	contains "$(cat "$HOME_DIR/engine.log")" "are unpacked again"
 	run -0 coracle start -a acknowledged
 	equals "$output" mine
 	coracle rm acknowledged
+	power_cut
+	run_engine
+}
+
+@test "the engine serves while layers are checked; whoever needs one of them waits for it alone" {
+	id=$(coracle create --name waiting "$IMAGE" sh -c 'echo mine')
+	coracle create --name always --restart always "$IMAGE" sleep 1000 >/dev/null
+	coracle start always >/dev/null
+	power_cut
+	unsynced
+	sql "UPDATE layers SET unsynced = '' WHERE id NOT IN (SELECT layer FROM image_layers WHERE image IN (SELECT image FROM refs WHERE ref LIKE '%/layered:latest'))"
+	damage
+	rm -f "$HOME_DIR/gate"
+	gated_boot # answers pings while every check stands still
+	contains "$(coracle images --format '{{.Repository}}')" layered
+	equals "$(coracle run --rm default echo others)" others
+	equals "$(coracle inspect --format '{{.Id}}' waiting)" "$id"
+	coracle start -a waiting >"$HOME_DIR/start.out" 2>&1 3>&- 4>&- &
+	start=$!
+	coracle run --rm --pull never "$IMAGE" echo new >"$HOME_DIR/run.out" 2>&1 3>&- 4>&- &
+	run=$!
+	coracle cp waiting:/etc - >"$HOME_DIR/cp.out" 2>&1 3>&- 4>&- &
+	cp=$!
+	coracle system fsck >"$HOME_DIR/fsck.out" 2>&1 3>&- 4>&- &
+	fsck=$!
+	equals "$(coracle run --rm default echo more)" more
+	timeout 1 "$BIN/coracle" diff waiting && return 1 # gives up; nobody waits for it afterwards
+	kill -0 $start && kill -0 $run && kill -0 $cp && kill -0 $fsck
+	equals "$(coracle ps -q --filter status=running)" ""
+	touch "$HOME_DIR/gate"
+	wait $start && wait $run && wait $cp && wait $fsck
+	equals "$(cat "$HOME_DIR/start.out") $(cat "$HOME_DIR/run.out")" "mine new"
+	contains "$(tar -t <"$HOME_DIR/cp.out")" etc/
+	contains "$(cat "$HOME_DIR/fsck.out")" "no problems"
+	wait_for 10 is_state always running
+	coracle rm -f always waiting >/dev/null
+	coracle rmi default >/dev/null
+	wait_for 10 no_marks
+}
+
+@test "an engine that ends in the middle of the check leaves the rest to the next" {
+	power_cut
+	unsynced
+	damage
+	rm -f "$HOME_DIR/gate"
+	gated_boot
+	kill -TERM "$(engine_pid)"
+	wait_for 10 no_home_pids
+	touch "$HOME_DIR/gate"
+	gated_boot
+	sound
+	wait_for 10 no_marks
 	power_cut
 	run_engine
 }
@@ -116,7 +181,7 @@ sound() {
 	damage
 	find "$HOME_DIR/data/blobs" -type f -size +8k -delete
 	new_boot
-	contains "$(cat "$HOME_DIR/engine.log")" "cannot be unpacked again"
+	wait_for 20 logged "cannot be unpacked again"
 	coracle system fsck --repair >/dev/null || true
 	coracle pull -q "$IMAGE"
 	sound
