@@ -1,136 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /networks: the two that need no bridge, "none" and "host"; everything else says that it is not
- * built yet. */
+/* /networks. */
 #include "api/request.h"
+#include "engine/engine.h"
 #include "spec/filters.h"
+#include "spec/network.h"
 
 #include <string.h>
 
 #include "base/banned.h"
 
-static const struct {
-	const char *name, *driver, *id;
-} networks[] = {
-	{"host", "host", "686f737400000000000000000000000000000000000000000000000000000001"},
-	{"none", "null", "6e6f6e6500000000000000000000000000000000000000000000000000000002"},
-};
-
-static void write_network(struct jw *w, size_t i)
+static void create(struct api_request *r)
 {
-	jw_obj(w);
-	jw_kv_str(w, "Name", networks[i].name);
-	jw_kv_str(w, "Id", networks[i].id);
-	jw_kv_str(w, "Created", "0001-01-01T00:00:00Z");
-	jw_kv_str(w, "Scope", "local");
-	jw_kv_str(w, "Driver", networks[i].driver);
-	jw_kv_bool(w, "EnableIPv4", true);
-	jw_kv_bool(w, "EnableIPv6", false);
-	jw_key(w, "IPAM");
-	jw_raw(w, "{\"Driver\":\"default\",\"Options\":null,\"Config\":null}");
-	jw_kv_bool(w, "Internal", false);
-	jw_kv_bool(w, "Attachable", false);
-	jw_kv_bool(w, "Ingress", false);
-	jw_key(w, "ConfigFrom");
-	jw_raw(w, "{\"Network\":\"\"}");
-	jw_kv_bool(w, "ConfigOnly", false);
-	jw_key(w, "Containers");
-	jw_raw(w, "{}");
-	jw_key(w, "Options");
-	jw_raw(w, "{}");
-	jw_key(w, "Labels");
-	jw_raw(w, "{}");
-	jw_obj_end(w);
-}
+	AUTO_BUF struct buf out = BUF_INIT(64 << 10);
+	struct jw w = JW_INIT(&out);
+	struct network_create body;
+	char id[ENGINE_ID_MAX];
+	struct err e = ERR_INIT;
+	struct json *j;
 
-static bool matches_id(const char *id, const char *text)
-{
-	size_t n = strlen(text);
-
-	return n >= 3 && strncmp(id, text, n) == 0;
+	if (api_body_json(r, false, &j, &e) < 0 ||
+	    json_decode(j, &network_create_schema, &body, r->arena, &e) < 0 ||
+	    engine_network_create(r->engine, &body, id, &e) < 0) {
+		api_reply_error(r, &e);
+		return;
+	}
+	jw_obj(&w);
+	jw_kv_str(&w, "Id", id);
+	jw_kv_str(&w, "Warning", "");
+	jw_obj_end(&w);
+	buf_addc(&out, '\n');
+	api_reply_json(r, 201, &out);
 }
 
 static void list(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
-	struct jw w = JW_INIT(&out);
 	struct err e = ERR_INIT;
-	static const char *const allowed[] = {"dangling", "driver", "id",   "label",
-					      "name",	  "scope",  "type", NULL};
 	struct filters f;
-	const struct strmap no_labels = {0};
 
-	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0 ||
-	    filters_check(&f, allowed, &e) < 0) {
+	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0)
 		api_reply_error(r, &e);
-		return;
-	}
-	jw_arr(&w);
-	for (size_t i = 0; i < ARRAY_SIZE(networks); i++) {
-		const struct strs *names = filters_get(&f, "name"), *ids = filters_get(&f, "id");
-		bool keep = !names;
-		for (size_t k = 0; names && k < names->n; k++)
-			keep |= strstr(networks[i].name, names->v[k]) != NULL;
-		for (size_t k = 0; ids && k < ids->n; k++)
-			keep &= strstr(networks[i].id, ids->v[k]) != NULL;
-		if (keep && filters_match(&f, "driver", networks[i].driver) &&
-		    filters_match(&f, "scope", "local") && filters_match(&f, "type", "builtin") &&
-		    filters_match_labels(&f, &no_labels))
-			write_network(&w, i);
-	}
-	jw_arr_end(&w);
-	buf_addc(&out, '\n');
-	api_reply_json(r, 200, &out);
+	else
+		api_finish_json(r, engine_network_list(r->engine, &f, &out, &e), &out, &e);
 }
 
 static void inspect(struct api_request *r)
 {
-	AUTO_BUF struct buf out = BUF_INIT(64 << 10);
-	struct jw w = JW_INIT(&out);
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	const char *scope = api_query(r, "scope");
+	struct err e = ERR_INIT;
 
-	for (size_t i = 0; i < ARRAY_SIZE(networks); i++) {
-		if (strcmp(networks[i].name, r->params[0]) != 0 &&
-		    !matches_id(networks[i].id, r->params[0]))
-			continue;
-		write_network(&w, i);
-		api_reply_json(r, 200, &out);
+	if (scope && *scope && strcmp(scope, "local") != 0) {
+		api_reply_message(r, 404, "network %s not found", r->params[0]);
 		return;
 	}
-	api_reply_message(r, 404, "network %s not found", r->params[0]);
-}
-
-static void create(struct api_request *r)
-{
-	api_unsupported(r, "network create");
+	api_finish_json(r, engine_network_inspect(r->engine, r->params[0], &out, &e), &out, &e);
 }
 
 static void remove_network(struct api_request *r)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(networks); i++)
-		if (strcmp(networks[i].name, r->params[0]) == 0 ||
-		    matches_id(networks[i].id, r->params[0])) {
-			api_reply_message(r, 403,
-					  "%s is a pre-defined network and cannot be removed",
-					  networks[i].name);
-			return;
-		}
-	api_reply_message(r, 404, "network %s not found", r->params[0]);
+	struct err e = ERR_INIT;
+
+	if (engine_network_remove(r->engine, r->params[0], &e) < 0)
+		api_reply_error(r, &e);
+	else
+		api_reply_empty(r, 204);
+}
+
+static void plug(struct api_request *r,
+		 int (*fn)(struct engine *g, const char *ref, const struct network_connect *body,
+			   struct err *e))
+{
+	struct network_connect body;
+	struct err e = ERR_INIT;
+	struct json *j;
+
+	if (api_body_json(r, false, &j, &e) < 0 ||
+	    json_decode(j, &network_connect_schema, &body, r->arena, &e) < 0 ||
+	    fn(r->engine, r->params[0], &body, &e) < 0)
+		api_reply_error(r, &e);
+	else
+		api_reply_empty(r, 200);
 }
 
 static void connect_network(struct api_request *r)
 {
-	api_unsupported(r, "network connect");
+	plug(r, engine_network_connect);
 }
 
 static void disconnect_network(struct api_request *r)
 {
-	api_unsupported(r, "network disconnect");
+	plug(r, engine_network_disconnect);
 }
 
 static void prune(struct api_request *r)
 {
-	static const char none[] = "{\"NetworksDeleted\":null}\n";
+	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
+	struct err e = ERR_INIT;
+	struct filters f;
 
-	api_reply(r, 200, "application/json", none, sizeof none - 1);
+	if (filters_decode(api_query(r, "filters"), &f, r->arena, &e) < 0)
+		api_reply_error(r, &e);
+	else
+		api_finish_json(r, engine_network_prune(r->engine, &f, &out, &e), &out, &e);
 }
 
 const struct api_route api_routes_networks[] = {

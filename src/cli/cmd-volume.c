@@ -314,6 +314,17 @@ int cmd_volume_prune(struct cli *c, struct opts *o)
 			 all ? "all=1" : NULL);
 }
 
+int cmd_network_prune(struct cli *c, struct opts *o)
+{
+	struct err e = ERR_INIT;
+	double total = 0;
+
+	if (!confirmed(o, "WARNING! This will remove all custom networks not used by at least one "
+			  "container."))
+		return 1;
+	return prune(c, "networks", opts_get(o, "filter"), &total, &e) < 0 ? cli_fail(c, &e) : 0;
+}
+
 int cmd_system_prune(struct cli *c, struct opts *o)
 {
 	struct optval filters = *opts_get(o, "filter");

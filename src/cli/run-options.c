@@ -71,8 +71,8 @@
 		{'i', "interactive", B, NULL, "Keep STDIN open even if not attached", NULL, 0},      \
 		{0, "io-maxbandwidth", M, NULL, "Windows only", NULL, OPT_HIDDEN},                   \
 		{0, "io-maxiops", I, NULL, "Windows only", NULL, OPT_HIDDEN},                        \
-		{0, "ip", S, NULL, "IPv4 address", NULL, U},                                         \
-		{0, "ip6", S, NULL, "IPv6 address", NULL, U},                                        \
+		{0, "ip", S, NULL, "IPv4 address", NULL, 0},                                         \
+		{0, "ip6", S, NULL, "IPv6 address", NULL, 0},                                        \
 		{0, "ipc", S, NULL, "IPC mode", NULL, 0},                                            \
 		{0, "isolation", S, NULL, "How the container is isolated", NULL, 0},                 \
 	{                                                                                            \
@@ -82,11 +82,11 @@
 #define SHARED_L                                                                                     \
 	{'l', "label", L, NULL, "Set a label of the container", NULL, 0},                            \
 		{0, "label-file", L, NULL, "Read labels from a file", NULL, 0},                      \
-		{0, "link", L, NULL, "Link to another container", NULL, U},                          \
-		{0, "link-local-ip", L, NULL, "Link-local addresses", NULL, U},                      \
+		{0, "link", L, NULL, "Link to another container", NULL, 0},                          \
+		{0, "link-local-ip", L, NULL, "Link-local addresses", NULL, 0},                      \
 		{0, "log-driver", S, NULL, "Where the output is logged", NULL, 0},                   \
 		{0, "log-opt", L, NULL, "Options of the log driver", NULL, 0},                       \
-		{0, "mac-address", S, NULL, "MAC address", NULL, U},                                 \
+		{0, "mac-address", S, NULL, "MAC address", NULL, 0},                                 \
 		{'m', "memory", M, NULL, "Limit of memory", "0", 0},                                 \
 		{0, "memory-reservation", M, NULL, "Soft limit of memory", "0", 0},                  \
 		{0, "memory-swap", M, NULL, "Limit of memory plus swap, -1 for unlimited swap", "0", \
@@ -95,9 +95,9 @@
 		{0, "mount", L, "mount", "Mount a file system in the container", NULL, 0},           \
 		{0, "name", S, NULL, "Name of the container", NULL, 0},                              \
 		{0, "net", L, "network", "Network of the container", NULL, OPT_HIDDEN},              \
-		{0, "net-alias", L, NULL, "Name inside the network", NULL, U | OPT_HIDDEN},          \
+		{0, "net-alias", L, NULL, "Name inside the network", NULL, OPT_HIDDEN},              \
 		{0, "network", L, "network", "Network of the container", NULL, 0},                   \
-		{0, "network-alias", L, NULL, "Name inside the network", NULL, U},                   \
+		{0, "network-alias", L, NULL, "Name inside the network", NULL, 0},                   \
 		{0, "no-healthcheck", B, NULL, "Switch off the image's health check", NULL, 0},      \
 		{0, "oom-kill-disable", B, NULL, "Switch off the OOM killer", NULL, 0},              \
 		{0, "oom-score-adj", I, NULL, "OOM preference (-1000 to 1000)", NULL, 0},            \

@@ -309,25 +309,20 @@ static int put_security(struct jw *w, const struct opts *o, struct err *e)
 	return 0;
 }
 
-static int put_network(struct jw *w, const struct opts *o, struct err *e)
+/* Also into ret: the other half of it stands beside HostConfig. */
+static int put_network(struct jw *w, const struct opts *o, struct run_networks **ret, struct err *e)
 {
-	const struct optval *v = opts_get(o, "network");
-
-	if (!v->n)
-		v = opts_get(o, "net");
-	if (v->n > 1)
-		return err_set(e, ERR_UNSUPPORTED, "--network more than once is not supported yet");
-	if (v->n && str_starts(v->v[0], "name="))
-		jw_kv_str(w, "NetworkMode", v->v[0] + 5);
-	else
-		jw_kv_str(w, "NetworkMode", v->n ? v->v[0] : "default");
+	if (run_networks_parse(o, ret, e) < 0)
+		return -1;
+	run_networks_host(*ret, o, w);
 	put_list(w, "Dns", o, "dns");
 	put_list(w, "DnsOptions", o, opts_set(o, "dns-opt") ? "dns-opt" : "dns-option");
 	put_list(w, "DnsSearch", o, "dns-search");
 	return put_parsed(w, "ExtraHosts", o, "add-host", parse_add_host, e);
 }
 
-static int put_host(struct jw *w, const struct opts *o, const struct run_attach *a, struct err *e)
+static int put_host(struct jw *w, const struct opts *o, const struct run_attach *a,
+		    struct run_networks **networks, struct err *e)
 {
 	struct winsize ws;
 
@@ -367,7 +362,7 @@ static int put_host(struct jw *w, const struct opts *o, const struct run_attach 
 	put_str(w, "Runtime", o, "runtime");
 	put_str(w, "Isolation", o, "isolation");
 	put_bool(w, "Init", o, "init");
-	if (put_network(w, o, e) < 0 || put_security(w, o, e) < 0)
+	if (put_network(w, o, networks, e) < 0 || put_security(w, o, e) < 0)
 		return -1;
 	return put_resources(w, o, e);
 }
@@ -420,8 +415,10 @@ static int check_sysctls(const struct opts *o, struct err *e)
 int run_body(const struct opts *o, bool detach, struct buf *out, struct run_attach *ret_attach,
 	     struct err *e)
 {
+	struct run_networks *networks = NULL;
 	struct run_attach a;
 	struct jw w = JW_INIT(out);
+	int rc;
 
 	if (opts_bool(o, "rm") && strcmp(opts_str(o, "restart"), "no") && *opts_str(o, "restart"))
 		return err_set(e, ERR_INVALID,
@@ -434,10 +431,12 @@ int run_body(const struct opts *o, bool detach, struct buf *out, struct run_atta
 		return -1;
 	jw_key(&w, "HostConfig");
 	jw_obj(&w);
-	if (put_host(&w, o, &a, e) < 0)
-		return -1;
+	rc = put_host(&w, o, &a, &networks, e);
 	jw_obj_end(&w);
+	if (rc == 0)
+		run_networks_config(networks, &w);
+	run_networks_free(networks);
 	jw_obj_end(&w);
 	*ret_attach = a;
-	return 0;
+	return rc;
 }

@@ -17,6 +17,16 @@ struct run_attach {
 int run_body(const struct opts *o, bool detach, struct buf *out, struct run_attach *ret_attach,
 	     struct err *e);
 
+/* ---- networks (run-network.c) ---- */
+struct run_networks;
+int run_networks_parse(const struct opts *o, struct run_networks **ret, struct err *e);
+void run_networks_free(struct run_networks *n); /* NULL allowed */
+/* NetworkMode and Links inside HostConfig; NetworkingConfig beside it. */
+void run_networks_host(const struct run_networks *n, const struct opts *o, struct jw *w);
+void run_networks_config(const struct run_networks *n, struct jw *w);
+/* The body of a network's connect. */
+int run_endpoint_body(const struct opts *o, const char *container, struct buf *out, struct err *e);
+
 /* ---- parsers of option values, one JSON value each (run-parse.c) ---- */
 int parse_mount(struct jw *w, const char *csv, struct err *e);
 int parse_ulimit(struct jw *w, const char *text, struct err *e);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "image/platform.h"
 
 #include <stdio.h>
@@ -166,10 +167,12 @@ static void fill_config(struct engine *g, struct container_config *c, const stru
 
 static int insert_row(struct engine *g, const char *id, const char *name,
 		      const struct store_image *img, struct container_meta *m,
-		      struct host_config *h, struct container **ret, struct err *e)
+		      struct host_config *h, const char *networking, struct container **ret,
+		      struct err *e)
 {
 	AUTO_BUF struct buf meta = BUF_INIT(ENGINE_TEXT_MAX), host = BUF_INIT(ENGINE_TEXT_MAX);
 	struct jw w = JW_INIT(&meta);
+	struct err ignored = ERR_INIT;
 	struct store_container row = {
 		.id = id, .name = name, .state = "{}", .created = clock_now_ns()};
 
@@ -184,13 +187,13 @@ static int insert_row(struct engine *g, const char *id, const char *name,
 	if (store_container_insert(g->store, &row, &img->id, e) < 0)
 		return -1;
 	*ret = container_load(g, &row, e);
-	if (!*ret) {
-		struct err ignored = ERR_INIT;
-
-		store_container_delete(g->store, id, &ignored);
-		return -1;
-	}
-	return 0;
+	if (*ret && endpoints_configure(*ret, networking, e) == 0 &&
+	    (list_empty(&(*ret)->endpoints) || container_save_state(*ret, e) == 0))
+		return 0;
+	if (*ret)
+		container_unlink(*ret);
+	store_container_delete(g->store, id, &ignored);
+	return -1;
 }
 
 int engine_container_create(struct engine *g, const char *name, const char *platform,
@@ -213,8 +216,7 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 	if (!m.config.image || !*m.config.image)
 		return err_set(e, ERR_INVALID, "invalid reference format");
 	if (validate_config(&m.config, e) < 0 || settings_defaults(g, &h, a, e) < 0 ||
-	    validate_host_config(&h, &m.config, &warn, e) < 0 ||
-	    validate_networking(body->networking, h.network_mode, e) < 0)
+	    validate_host_config(&h, &m.config, &warn, e) < 0)
 		return -1;
 	if (find_image(g, m.config.image, &img, e) < 0 ||
 	    check_platform(platform, img, m.config.image, &warn, e) < 0)
@@ -240,7 +242,7 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 		if (!map_get(g->by_name, made_up))
 			name = made_up;
 	}
-	if (insert_row(g, ret->id, name, img, &m, &h, &c, e) < 0)
+	if (insert_row(g, ret->id, name, img, &m, &h, body->networking, &c, e) < 0)
 		return -1;
 	trace_point("create: row written");
 	if (c->meta.mounts.n > 0) {

@@ -224,7 +224,6 @@ int log_config_shim(const struct container *c, struct shim_log_config *s, struct
 int validate_host_config(const struct host_config *h, const struct container_config *c,
 			 struct warnings *w, struct err *e);
 int validate_resources(const struct host_config *h, struct warnings *w, struct err *e);
-int validate_networking(const char *json, const char *network_mode, struct err *e);
 int validate_restart_policy(const struct restart_policy *p, bool auto_remove, struct err *e);
 int capability_normalize(const char *name,
 			 char ret[static 40]); /* "net_admin" to "CAP_NET_ADMIN"; -EINVAL unknown */

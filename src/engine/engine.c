@@ -376,6 +376,13 @@ static void load_identity(struct engine *g)
 		log_warn("cannot keep the engine's id: %s", e.text);
 }
 
+/* The names of our interfaces begin with the engine's id. */
+static int networks_open(struct engine *g, struct err *e)
+{
+	load_identity(g);
+	return networks_load(g, e);
+}
+
 /* The shim's processes go into containers: they run from a sealed view of its file. */
 static void seal_shim(struct engine *g)
 {
@@ -441,10 +448,9 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	if (image_service_new(&ic, &g->images, e) < 0)
 		goto fail;
 	image_service_on_event(g->images, image_event, g);
-	if (image_recheck(g->images, recover_boot(g), e) < 0 ||
+	if (image_recheck(g->images, recover_boot(g), e) < 0 || networks_open(g, e) < 0 ||
 	    store_container_each(g->store, load_one, g, e) < 0)
 		goto fail;
-	load_identity(g);
 	gc_schedule(g);
 	recover_all(g);
 	engine_trash(g);
@@ -475,6 +481,7 @@ void engine_close(struct engine *g)
 	while (map_next(g->execs, &pos, &key, &value))
 		exec_free(value);
 	engine_firewall_close(g);
+	networks_free(g);
 	events_done(g);
 	/* The image service closes its handles in the loop; a worker in the trash must end before
 	 * the store. */

@@ -41,14 +41,42 @@ static void write_path(struct jw *w, const char *key, const struct container *c,
 	jw_kv_str(w, key, path);
 }
 
+/* The members of old clients: the endpoint on the default bridge once more. */
+static void write_default_endpoint(const struct container *c, struct jw *w, struct arena *a)
+{
+	struct endpoint_settings s = {.endpoint_id = "",
+				      .gateway = "",
+				      .global_ipv6_address = "",
+				      .ip_address = "",
+				      .ipv6_gateway = "",
+				      .mac_address = ""};
+
+	LIST_FOR_EACH (it, &c->endpoints) {
+		const struct endpoint *ep = LIST_ENTRY(it, struct endpoint, link);
+
+		if (ep->net && network_is_default(ep->net))
+			endpoint_settings_of(ep, &s, a);
+	}
+	jw_kv_str(w, "EndpointID", s.endpoint_id);
+	jw_kv_str(w, "Gateway", s.gateway);
+	jw_kv_str(w, "GlobalIPv6Address", s.global_ipv6_address);
+	jw_kv_i64(w, "GlobalIPv6PrefixLen", s.global_ipv6_prefix_len);
+	jw_kv_str(w, "IPAddress", s.ip_address);
+	jw_kv_i64(w, "IPPrefixLen", s.ip_prefix_len);
+	jw_kv_str(w, "IPv6Gateway", s.ipv6_gateway);
+	jw_kv_str(w, "MacAddress", s.mac_address);
+}
+
 static void write_network(const struct container *c, struct jw *w)
 {
-	static const char *const empty[] = {"EndpointID", "Gateway", "GlobalIPv6Address"};
+	AUTO(arena) struct arena *a = arena_new();
+	bool own = c->st.running && strcmp(c->host.network_mode, "host") != 0;
 
 	jw_obj(w);
 	jw_kv_str(w, "Bridge", "");
-	jw_kv_str(w, "SandboxID", "");
-	jw_kv_str(w, "SandboxKey", "");
+	jw_kv_str(w, "SandboxID", c->st.running ? c->id : "");
+	jw_kv_str(w, "SandboxKey",
+		  own ? arena_printf(a, "/proc/%lld/ns/net", (long long)c->st.pid) : "");
 	jw_key(w, "Ports");
 	ports_write_inspect(c, w);
 	jw_kv_bool(w, "HairpinMode", false);
@@ -58,13 +86,7 @@ static void write_network(const struct container *c, struct jw *w)
 	jw_null(w);
 	jw_key(w, "SecondaryIPv6Addresses");
 	jw_null(w);
-	for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
-		jw_kv_str(w, empty[i], "");
-	jw_kv_i64(w, "GlobalIPv6PrefixLen", 0);
-	jw_kv_str(w, "IPAddress", "");
-	jw_kv_i64(w, "IPPrefixLen", 0);
-	jw_kv_str(w, "IPv6Gateway", "");
-	jw_kv_str(w, "MacAddress", "");
+	write_default_endpoint(c, w, a);
 	jw_key(w, "Networks");
 	networks_write(c, w);
 	jw_obj_end(w);

@@ -320,18 +320,6 @@ static int validate_modes(const struct host_config *h, const struct container_co
 	static const char *const ipc[] = {"", "none", "private", "shareable", "host", NULL};
 	const char *net = h->network_mode ? h->network_mode : "";
 
-	if (strcmp(net, "bridge") == 0 || strcmp(net, "nat") == 0)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "network \"%s\" is not built in coracle yet; use --network none, "
-			       "host or container:NAME",
-			       net);
-	if (*net && strcmp(net, "default") != 0 && strcmp(net, "none") != 0 &&
-	    strcmp(net, "host") != 0 && !str_starts(net, "container:"))
-		return err_set(e, ERR_UNSUPPORTED,
-			       "user-defined network \"%s\": networks are not built in coracle "
-			       "yet; use --network "
-			       "none, host or container:NAME",
-			       net);
 	if (strcmp(net, "container:") == 0)
 		return err_set(e, ERR_INVALID, "invalid container format container:<name|id>");
 	if (str_starts(net, "container:") && is_set(h->uts_mode))
@@ -540,65 +528,4 @@ int security_parse(const struct strs *opts, bool privileged, struct security *re
 	}
 	*ret = s;
 	return 0;
-}
-
-struct endpoint_check {
-	const char *mode, *network;
-	struct err *e;
-	int rc;
-};
-
-static void check_endpoint_value(const char *key, struct json *v, void *ud)
-{
-	struct endpoint_check *c = ud;
-	bool empty = true;
-
-	switch (json_kind_of(v)) {
-	case JSON_STRING:
-		empty = json_str(v)[0] == '\0';
-		break;
-	case JSON_ARRAY:
-	case JSON_OBJECT:
-		empty = json_len(v) == 0;
-		break;
-	case JSON_INT:
-		empty = json_i64(v) == 0;
-		break;
-	case JSON_BOOL:
-		empty = !json_bool(v);
-		break;
-	default:
-		break;
-	}
-	if (!empty && c->rc == 0)
-		c->rc = err_set(
-			c->e, ERR_UNSUPPORTED,
-			"the network option %s (network \"%s\") is not built in coracle yet", key,
-			c->network);
-}
-
-static void check_endpoint(const char *key, struct json *v, void *ud)
-{
-	struct endpoint_check *c = ud;
-	static const char *const mine[] = {"default", "none", "host", NULL};
-
-	c->network = key;
-	if (c->rc == 0 && !is_one_of(key, mine) && strcmp(key, c->mode) != 0)
-		c->rc = err_set(c->e, ERR_UNSUPPORTED,
-				"connecting to network \"%s\" is not built in coracle yet", key);
-	else
-		json_each(v, check_endpoint_value, c);
-}
-
-int validate_networking(const char *json, const char *network_mode, struct err *e)
-{
-	struct endpoint_check c = {.mode = network_mode ? network_mode : "", .e = e};
-	AUTO(json) struct json *j = NULL;
-
-	if (!json)
-		return 0;
-	if (json_parse(json, strlen(json), &j, e) < 0)
-		return -1;
-	json_each(json_get_icase(j, "EndpointsConfig"), check_endpoint, &c);
-	return c.rc;
 }

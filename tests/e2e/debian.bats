@@ -11,7 +11,7 @@ debian_layout() {
 	command -v mmdebstrap >/dev/null || return 1
 	mkdir -p "$CORACLE_TEST_CACHE"
 	mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
-	TMPDIR=$E2E_TMP timeout 240 mmdebstrap --variant=minbase --quiet bookworm "$E2E_TMP/debian.tar" ${mirror:+"$mirror"} >&2 || return 1
+	TMPDIR=$E2E_TMP timeout 240 nsenter --net="$E2E_OUTER" -- mmdebstrap --variant=minbase --quiet bookworm "$E2E_TMP/debian.tar" ${mirror:+"$mirror"} >&2 || return 1
 	python3 - "$E2E_TMP/debian.tar" "$DEBIAN.tmp" <<-'END'
 		import os, sys
 		sys.path.insert(0, os.environ['E2E_DIR'])

@@ -20,7 +20,7 @@ teardown_file() {
 	stop_engine
 }
 boot() {
-	timeout 100 "$BIN/coracle" image bootstrap debian:bookworm --variant extract --include busybox-static "$@"
+	timeout 100 nsenter --net="$E2E_OUTER" -- "$BIN/coracle" image bootstrap debian:bookworm --variant extract --include busybox-static "$@"
 }
 archive() {
 	[ -z "$reason" ] || skip_because "$reason"

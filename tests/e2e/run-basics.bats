@@ -231,17 +231,12 @@ teardown_file() { stop_engine; }
 
 @test "flags that are not built yet are refused by name" {
 	[ "$E2E_CLIENT" = coracle ] || skip "this is about our own command line"
-	for flag in "--network bridge" "--gpus all" "--link a:b" "--storage-opt size=1g"; do
+	for flag in "--gpus all" "--storage-opt size=1g"; do
 		# shellcheck disable=SC2086
 		run c run --rm $flag busybox true
 		code 125
 		contains "$output" "${flag%% *}"
 	done
-}
-
-@test "the network bridge is refused through the API too" {
-	run status POST /v1.41/containers/create '{"Image":"busybox","Cmd":["true"],"HostConfig":{"NetworkMode":"bridge"}}'
-	[ "$output" -ge 400 ]
 }
 
 @test "create, start -a and wait agree on the exit code" {

@@ -30,8 +30,6 @@ static int check(struct fixture *f, const char *json)
 	rc = validate_config(&f->c.config, &f->e);
 	if (rc == 0)
 		rc = validate_host_config(&f->c.host, &f->c.config, &w, &f->e);
-	if (rc == 0)
-		rc = validate_networking(f->c.networking, f->c.host.network_mode, &f->e);
 	json_free(j);
 	arena_free(f->a);
 	return rc;
@@ -84,10 +82,6 @@ static void test_not_built(void **state)
 {
 	refused("{\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"x\"}]}}}",
 		ERR_INVALID, "invalid port specification: \"x\"");
-	refused("{\"HostConfig\":{\"NetworkMode\":\"bridge\"}}", ERR_UNSUPPORTED,
-		"\"bridge\" is not built");
-	refused("{\"HostConfig\":{\"NetworkMode\":\"mynet\"}}", ERR_UNSUPPORTED,
-		"networks are not built");
 	refused("{\"HostConfig\":{\"DeviceRequests\":[{\"Driver\":\"\",\"Count\":-1}]}}",
 		ERR_UNSUPPORTED, "--gpus");
 	refused("{\"HostConfig\":{\"StorageOpt\":{\"size\":\"1G\"}}}", ERR_UNSUPPORTED,
@@ -97,9 +91,6 @@ static void test_not_built(void **state)
 	refused("{\"HostConfig\":{\"LogConfig\":{\"Type\":\"nope\"}}}", ERR_INVALID,
 		"plugin \"nope\" not found");
 	refused("{\"HostConfig\":{\"Isolation\":\"vm\"}}", ERR_INVALID, "invalid isolation (vm)");
-	refused("{\"NetworkingConfig\":{\"EndpointsConfig\":{\"default\":{\"Aliases\":[\"web\"]}}}"
-		"}",
-		ERR_UNSUPPORTED, "Aliases");
 	/* What the Docker CLI sends without being asked. */
 	accepted("{\"HostConfig\":{\"NetworkMode\":\"default\",\"PortBindings\":{},"
 		 "\"RestartPolicy\":{\"Name\":\"no\","
