@@ -380,7 +380,7 @@ static int netns_of(const struct container *c, struct err *e)
 	return fd;
 }
 
-static void connect_event(const struct endpoint *ep, const char *action)
+void endpoint_event(const struct endpoint *ep, const char *action)
 {
 	engine_event_publish(ep->c->g, "network", action, ep->net->id, "container", ep->c->id,
 			     "name", ep->net->name, "type", ep->net->driver_name, NULL);
@@ -442,7 +442,7 @@ int engine_network_connect(struct engine *g, const char *ref, const struct netwo
 			return -1;
 		}
 		names_changed(c);
-		connect_event(ep, "connect");
+		endpoint_event(ep, "connect");
 	}
 	return container_save_state(c, e);
 }
@@ -477,7 +477,7 @@ int engine_network_disconnect(struct engine *g, const char *ref, const struct ne
 			return -1;
 		endpoint_unplug(ep, netns);
 		if (ep->net)
-			connect_event(ep, "disconnect");
+			endpoint_event(ep, "disconnect");
 	}
 	endpoint_free(ep);
 	names_changed(c);

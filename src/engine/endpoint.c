@@ -134,6 +134,7 @@ static int reserve(struct endpoint *ep, struct err *e)
 	if (ep->net->config_only)
 		return err_set(e, ERR_DENIED, "configuration-only network %s cannot be used",
 			       ep->net->name);
+	network_watch(ep->c->g);
 	if (network_device_up(ep->net, e) < 0 || take_addresses(ep, e) < 0)
 		return -1;
 	id_random(ep->id);
@@ -317,6 +318,10 @@ int endpoints_up(struct container *c, int netns, struct err *e)
 		rc = -1;
 	if (rc == 0 && (ports_up(c, e) < 0 || names_up(c, netns, e) < 0))
 		rc = -1;
+	LIST_FOR_EACH (it, &c->endpoints) {
+		if (rc == 0)
+			endpoint_event(LIST_ENTRY(it, struct endpoint, link), "connect");
+	}
 	if (rc == 0)
 		return 0;
 	endpoints_down(c);
@@ -325,55 +330,10 @@ int endpoints_up(struct container *c, int netns, struct err *e)
 
 /* ---- away ---- */
 
-/* Removing a link costs the kernel some 10 ms of waiting: on a thread of the pool. The namespace's
- * own end would take it away too, but not while somebody else lives in it. */
-struct removal {
-	uv_work_t work;
-	struct engine *g;
-	size_t n;
-	char name[][IFNAMSIZ];
-};
-
-static void removal_run(uv_work_t *w)
-{
-	struct removal *r = CONTAINER_OF(w, struct removal, work);
-
-	for (size_t i = 0; i < r->n; i++) {
-		struct err e = ERR_INIT;
-
-		if (link_remove(r->name[i], &e) < 0)
-			log_warn("%s", e.text);
-	}
-}
-
-static void removal_done(uv_work_t *w, int status)
-{
-	struct removal *r = CONTAINER_OF(w, struct removal, work);
-
-	(void)status;
-	r->g->unplugging--;
-	free(r);
-}
-
-static void remove_links(struct engine *g, struct removal *r)
-{
-	r->g = g;
-	if (r->n == 0) {
-		free(r);
-		return;
-	}
-	if (uv_queue_work(g->loop, &r->work, removal_run, removal_done) < 0) {
-		removal_run(&r->work);
-		free(r);
-		return;
-	}
-	g->unplugging++;
-}
-
 void endpoints_down(struct container *c)
 {
-	size_t max = 0;
-	struct removal *r;
+	AUTO_FREE char(*ports)[IFNAMSIZ] = NULL;
+	size_t max = 0, n = 0;
 
 	LIST_FOR_EACH (it, &c->endpoints)
 		max++;
@@ -381,16 +341,18 @@ void endpoints_down(struct container *c)
 		return;
 	ports_down(c);
 	names_down(c);
-	r = xcalloc(1, sizeof *r + max * IFNAMSIZ);
+	ports = xcalloc(max, sizeof *ports);
 	LIST_FOR_EACH (it, &c->endpoints) {
 		struct endpoint *ep = LIST_ENTRY(it, struct endpoint, link);
 
 		ep->was_up = false;
 		if (ep->state == ENDPOINT_UP && *ep->hostif)
-			memcpy(r->name[r->n++], ep->hostif, IFNAMSIZ);
+			memcpy(ports[n++], ep->hostif, IFNAMSIZ);
+		if (ep->state == ENDPOINT_UP)
+			endpoint_event(ep, "disconnect");
 		unreserve(ep);
 	}
-	remove_links(c->g, r);
+	network_unplugged(c->g, ports, n);
 }
 
 /* ---- one endpoint of a running container ---- */
@@ -426,6 +388,15 @@ void endpoint_unplug(struct endpoint *ep, int netns)
 		log_warn("container %.12s: %s", ep->c->id, e.text);
 }
 
+void endpoint_reattach(const struct endpoint *ep)
+{
+	struct err e = ERR_INIT;
+
+	if (*ep->hostif && link_port_attach(ep->hostif, ep->net->bridge, !ep->net->icc, &e) < 0)
+		log_warn("container %s lost its end in network %s: %s", ep->c->name, ep->net->name,
+			 e.text);
+}
+
 /* ---- a new engine ---- */
 
 int endpoints_adopt(struct container *c, struct err *e)
@@ -452,6 +423,8 @@ int endpoints_adopt(struct container *c, struct err *e)
 			log_error("container %.12s: its address is taken twice", c->id);
 		ep->state = ENDPOINT_UP;
 		list_add_tail(&ep->net->endpoints, &ep->by_network);
+		network_watch(c->g);
+		endpoint_reattach(ep);
 	}
 	return ports_adopt(c, e);
 }

@@ -171,10 +171,11 @@ struct engine {
 	struct image_service *images;
 	struct map *by_id, *by_name, *execs;
 	struct list order;
-	struct list networks;	    /* struct network, oldest first */
-	struct firewall *firewall;  /* NULL: no network came up yet */
-	struct engine_rules *rules; /* network-rules.c */
-	uint16_t last_port;	    /* of the host, given to who asked for any */
+	struct list networks;		   /* struct network, oldest first */
+	struct network_heal *network_heal; /* NULL: not needed yet */
+	struct firewall *firewall;	   /* NULL: no network came up yet */
+	struct engine_rules *rules;	   /* network-rules.c */
+	uint16_t last_port;		   /* of the host, given to who asked for any */
 	struct list subscribers;
 	uint64_t events_published;
 	struct event_log *event_log;
@@ -420,6 +421,12 @@ void health_save(const struct container *c, struct health_saved *ret); /* borrow
 void health_restore(struct container *c, const struct health_saved *from);
 void health_free(struct container *c);
 void health_write(const struct container *c, struct jw *w); /* State.Health's value */
+
+/* ---- stats.c ---- */
+struct net_counters;
+#define COUNTERS_MAX 32 /* interfaces of a container that are told */
+/* Of its network namespace; none on `host`. */
+size_t container_counters(const struct container *c, struct net_counters *ret, size_t max);
 
 /* ---- observe.c ---- */
 /* The control group of a running container; runtime_container_done() afterwards. */

@@ -480,6 +480,7 @@ void engine_close(struct engine *g)
 	}
 	while (map_next(g->execs, &pos, &key, &value))
 		exec_free(value);
+	network_heal_close(g);
 	engine_firewall_close(g);
 	networks_free(g);
 	events_done(g);

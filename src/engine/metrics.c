@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
+#include "net/counters.h"
 #include "sys/cgroup.h"
 
 #include <string.h>
@@ -17,7 +18,8 @@
 struct sample {
 	const struct container *c;
 	struct runtime_stats r;
-	uint64_t read_bytes, write_bytes;
+	uint64_t read_bytes, write_bytes, rx_bytes, tx_bytes;
+	size_t ninterfaces;
 	bool has_pressure[PRESSURES];
 	uint64_t some_us[PRESSURES], full_us[PRESSURES];
 };
@@ -124,6 +126,7 @@ static bool pressure(const char *text, const char *line, uint64_t *ret)
 static bool take_sample(const struct container *c, struct sample *s)
 {
 	struct runtime_container rc = RUNTIME_CONTAINER_INIT;
+	struct net_counters interfaces[COUNTERS_MAX];
 	struct err e = ERR_INIT;
 	bool ok;
 
@@ -133,6 +136,11 @@ static bool take_sample(const struct container *c, struct sample *s)
 	for (size_t i = 0; ok && i < s->r.nblkio; i++) {
 		s->read_bytes += s->r.blkio[i].read_bytes;
 		s->write_bytes += s->r.blkio[i].write_bytes;
+	}
+	s->ninterfaces = ok ? container_counters(c, interfaces, ARRAY_SIZE(interfaces)) : 0;
+	for (size_t i = 0; i < s->ninterfaces; i++) {
+		s->rx_bytes += interfaces[i].rx.bytes;
+		s->tx_bytes += interfaces[i].tx.bytes;
 	}
 	for (size_t i = 0; ok && s->r.cgroup_v2 && i < PRESSURES; i++) {
 		static const enum cgroup_ctrl ctrl[PRESSURES] = {CG_CPU, CG_MEMORY, CG_BLKIO};
@@ -198,6 +206,14 @@ static double v_write(const struct sample *s)
 {
 	return (double)s->write_bytes;
 }
+static double v_received(const struct sample *s)
+{
+	return s->ninterfaces ? (double)s->rx_bytes : -1;
+}
+static double v_sent(const struct sample *s)
+{
+	return s->ninterfaces ? (double)s->tx_bytes : -1;
+}
 static double v_restarts(const struct sample *s)
 {
 	return (double)s->c->st.restart_count;
@@ -225,6 +241,9 @@ static const struct {
 	{"container_pids", "gauge", "Processes and threads.", v_pids},
 	{"container_io_read_bytes_total", "counter", "Bytes read from devices.", v_read},
 	{"container_io_write_bytes_total", "counter", "Bytes written to devices.", v_write},
+	{"container_network_receive_bytes_total", "counter", "Bytes received from networks.",
+	 v_received},
+	{"container_network_transmit_bytes_total", "counter", "Bytes sent to networks.", v_sent},
 	{"container_restarts_total", "counter", "Restarts by the policy.", v_restarts},
 	{"container_start_time_seconds", "gauge", "When it started, Unix time.", v_started},
 };

@@ -118,6 +118,7 @@ extern const struct json_schema endpoint_saved_schema;
 void endpoints_free(struct container *c);
 /* The network, looked up again; ERR_NOT_FOUND "network X not found". */
 int endpoint_resolve(struct endpoint *ep, struct err *e);
+void endpoint_event(const struct endpoint *ep, const char *action); /* "connect", "disconnect" */
 /* EndpointSettings as inspect shows them. */
 void endpoint_settings_of(const struct endpoint *ep, struct endpoint_settings *ret,
 			  struct arena *a);
@@ -137,6 +138,16 @@ struct endpoint *endpoints_gateway(const struct container *c, uint8_t family);
 /* One endpoint of a running container. */
 int endpoint_plug(struct endpoint *ep, int netns, struct err *e);
 void endpoint_unplug(struct endpoint *ep, int netns);
+void endpoint_reattach(const struct endpoint *ep); /* to a bridge that was made anew */
+
+/* ---- network-heal.c: interfaces that crashes left, and that others removed ---- */
+/* These ends of containers belong to nobody any more. */
+void network_unplugged(struct engine *g, const char (*names)[IFNAMSIZ], size_t n);
+/* After living containers were adopted: what an engine that crashed left behind goes. */
+void network_leftovers(struct engine *g);
+/* From now on bridges in use that somebody removes are made again. */
+void network_watch(struct engine *g);
+void network_heal_close(struct engine *g);
 
 /* ---- publish.c: published ports of a container ---- */
 /* Checks PortBindings and ExposedPorts; Docker's texts. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "sys/fs.h"
 
 #include <dirent.h>
@@ -136,6 +137,9 @@ static void recover_one(struct container *c)
 	if (shim_connect(c, &e) == 0) {
 		c->adopting = true;
 		c->st.running = c->st.started || c->st.running;
+		/* before anything else is started: its addresses are taken */
+		if (c->st.running && endpoints_adopt(c, &e) < 0)
+			log_error("container %.12s: %s", c->id, e.text);
 		return;
 	}
 	c->restart_timer = engine_timer(c->g, 0, recover_deferred, c);
@@ -195,4 +199,5 @@ void recover_all(struct engine *g)
 	remove_orphans(g);
 	LIST_FOR_EACH (it, &g->order)
 		recover_one(LIST_ENTRY(it, struct container, link));
+	network_leftovers(g);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /containers/{id}/stats: the numbers of a running container as Docker's JSON. There is no
- * "networks": a container without a network of its own has none. */
+/* GET /containers/{id}/stats: the numbers of a running container as Docker's JSON. */
 #include "base/clock.h"
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "net/counters.h"
 #include "sys/fs.h"
 
 #include <stdio.h>
@@ -210,6 +210,51 @@ static void write_pressure(struct jw *w, const struct runtime_stats *r)
 	jw_obj_end(w);
 }
 
+static void write_direction(struct jw *w, const char *prefix, const struct net_direction *d)
+{
+	const struct {
+		const char *name;
+		uint64_t v;
+	} rows[] = {{"bytes", d->bytes},
+		    {"packets", d->packets},
+		    {"errors", d->errors},
+		    {"dropped", d->dropped}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "%s_%s", prefix, rows[i].name);
+		jw_kv_u64(w, key, rows[i].v);
+	}
+}
+
+size_t container_counters(const struct container *c, struct net_counters *ret, size_t max)
+{
+	if (!c->st.running || strcmp(c->host.network_mode, "host") == 0)
+		return 0;
+	return net_counters_read((pid_t)c->st.pid, ret, max);
+}
+
+/* What its namespace counts; that may be another container's. Absent where nothing is counted. */
+static void write_networks(struct jw *w, const struct container *c)
+{
+	struct net_counters v[COUNTERS_MAX];
+	size_t n = container_counters(c, v, ARRAY_SIZE(v));
+
+	if (n == 0)
+		return;
+	jw_key(w, "networks");
+	jw_obj(w);
+	for (size_t i = 0; i < n; i++) {
+		jw_key(w, v[i].name);
+		jw_obj(w);
+		write_direction(w, "rx", &v[i].rx);
+		write_direction(w, "tx", &v[i].tx);
+		jw_obj_end(w);
+	}
+	jw_obj_end(w);
+}
+
 int engine_container_stats(struct engine *g, struct container *c, struct engine_stats *previous,
 			   struct buf *out, struct err *e)
 {
@@ -262,6 +307,7 @@ int engine_container_stats(struct engine *g, struct container *c, struct engine_
 		jw_key(&w, "memory_stats");
 		jw_raw(&w, "{}");
 	}
+	write_networks(&w, c);
 	jw_obj_end(&w);
 	if (previous)
 		*previous = now;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -148,20 +149,62 @@ static void put_lan(struct nlmsghdr *h, const struct link_end *l, unsigned paren
 	mnl_attr_nest_end(h, info);
 }
 
-static void add_isolated(struct nl_batch *b, const char *name)
+/* A setting of a port of a bridge. */
+static void add_port_u8(struct nl_batch *b, const char *name, uint16_t attr, uint8_t value,
+			const char *what, int forgive)
 {
 	struct nlmsghdr *h;
 	struct nlattr *info, *data;
-	void *header;
 
-	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), &header, "isolate a port", 0);
+	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL, what, forgive);
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_SLAVE_KIND, "bridge");
 	data = mnl_attr_nest_start(h, IFLA_INFO_SLAVE_DATA);
-	mnl_attr_put_u8(h, IFLA_BRPORT_ISOLATED, 1);
+	mnl_attr_put_u8(h, attr, value);
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
+}
+
+static void add_isolated(struct nl_batch *b, const char *name)
+{
+	add_port_u8(b, name, IFLA_BRPORT_ISOLATED, 1, "isolate a port", 0);
+}
+
+void link_ports_disable(const char (*names)[IFNAMSIZ], size_t n)
+{
+	AUTO_FREE struct nl_batch *b = NEW(struct nl_batch);
+	struct nl nl = NL_INIT;
+	struct err ignored = ERR_INIT;
+
+	if (n == 0 || link_open(&nl, FD_NONE, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		add_port_u8(b, names[i], IFLA_BRPORT_STATE, BR_STATE_DISABLED, "disable a port",
+			    ENODEV);
+		if (b->messages == NL_BATCH_MAX || i + 1 == n)
+			nl_send(&nl, b, &ignored);
+	}
+	nl_close(&nl);
+}
+
+int link_port_attach(const char *name, const char *bridge, bool isolated, struct err *e)
+{
+	AUTO_FREE struct nl_batch *b = NEW(struct nl_batch);
+	struct nl nl = NL_INIT;
+	struct nlmsghdr *h;
+	int rc;
+
+	if (link_open(&nl, FD_NONE, e) < 0)
+		return -1;
+	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL, "attach to the bridge", 0);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	mnl_attr_put_u32(h, IFLA_MASTER, link_index(&nl, bridge));
+	if (isolated)
+		add_isolated(b, name);
+	rc = nl_send(&nl, b, e);
+	nl_close(&nl);
+	return rc < 0 ? err_wrap(e, "interface %s", name) : 0;
 }
 
 static void add_alias(struct nl_batch *b, const char *name, const char *alias)

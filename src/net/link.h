@@ -27,6 +27,11 @@ struct link_bridge {
  * of the name that is no bridge is ERR_CONFLICT. */
 int link_bridge_up(const struct link_bridge *b, bool *ret_made, struct err *e);
 int link_remove(const char *name, struct err *e); /* absent is fine */
+/* Ends of containers that are gone: nothing is forwarded to or from these ports any more. Costs
+ * microseconds; their removal can wait. Absent ones are fine. */
+void link_ports_disable(const char (*names)[IFNAMSIZ], size_t n);
+/* The host's end of a container back into a bridge that was made anew. */
+int link_port_attach(const char *name, const char *bridge, bool isolated, struct err *e);
 
 enum link_kind { LINK_VETH, LINK_MACVLAN, LINK_IPVLAN };
 
@@ -73,6 +78,11 @@ size_t link_routes(struct ip_prefix *ret, size_t max);
 /* Interfaces with our alias: fn(name, alias without LINK_ALIAS). */
 int link_each_ours(void (*fn)(const char *name, const char *rest, void *ud), void *ud);
 bool link_exists(const char *name);
+
+/* A socket that is readable when an interface of the host was removed. Negative errno. */
+int link_watch_open(void);
+/* Reads all there is: fn for each interface; name NULL: some were missed. */
+void link_watch_read(int fd, void (*fn)(const char *name, void *ud), void *ud);
 /* "parent.10" with a VLAN number that does not exist yet is made, as Docker does; a dummy when
  * parent is NULL (internal macvlan). *ret_made: to be removed with the network. */
 int link_parent_up(const char *parent, const char *alias, bool dummy, bool *ret_made,
