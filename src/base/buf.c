@@ -102,7 +102,13 @@ void buf_adds(struct buf *b, const char *s)
 
 void buf_addc(struct buf *b, char c)
 {
-	buf_add(b, &c, 1);
+	char *room = b->n + 1 < b->cap && !b->overflow ? b->p + b->n : buf_room(b, 1);
+
+	if (!room)
+		return;
+	room[0] = c;
+	room[1] = 0;
+	b->n++;
 }
 
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap)

@@ -96,6 +96,11 @@ static void add_special(struct buf *out, unsigned char c)
 	}
 }
 
+static bool goes_as_it_is(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 static void add_quoted(struct buf *out, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
@@ -103,9 +108,11 @@ static void add_quoted(struct buf *out, const char *s, size_t n)
 
 	buf_addc(out, '"');
 	for (size_t i = 0; i < n;) {
-		size_t len = p[i] < 0x20 || p[i] == '"' || p[i] == '\\' || p[i] == 0x7f
-				     ? 0
-				     : utf8_length(p + i, n - i);
+		if (goes_as_it_is(p[i])) {
+			i++;
+			continue;
+		}
+		size_t len = p[i] < 0x80 ? 0 : utf8_length(p + i, n - i);
 		if (len) {
 			i += len;
 			continue;

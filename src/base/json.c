@@ -128,6 +128,72 @@ int json_parse(const char *p, size_t n, struct json **ret, struct err *e)
 	return 0;
 }
 
+static size_t skip_blanks(const char *p, size_t n, size_t at)
+{
+	while (at < n && (p[at] == ' ' || p[at] == '\t' || p[at] == '\r' || p[at] == '\n'))
+		at++;
+	return at;
+}
+
+/* Where the value that begins at `at` ends: at a comma or bracket outside of it. */
+static size_t value_end(const char *p, size_t n, size_t at)
+{
+	size_t depth = 0;
+
+	for (; at < n; at++) {
+		switch (p[at]) {
+		case '"':
+			for (at++; at < n && p[at] != '"'; at++)
+				at += p[at] == '\\';
+			break;
+		case '[':
+		case '{':
+			depth++;
+			break;
+		case ']':
+		case '}':
+			if (depth-- == 0)
+				return at;
+			break;
+		case ',':
+			if (depth == 0)
+				return at;
+			break;
+		default:
+			break;
+		}
+	}
+	return n;
+}
+
+int json_items(const char *p, size_t n, json_item_fn fn, void *ud, struct err *e)
+{
+	size_t at = skip_blanks(p, n, 0), end;
+	bool first = true, more = true;
+
+	if (at == n || p[at] != '[')
+		return err_set(e, ERR_INVALID, "invalid JSON: expected an array");
+	for (at++; more; at = end + 1) {
+		AUTO(json) struct json *item = NULL;
+
+		end = value_end(p, n, at);
+		if (end >= n || p[end] == '}')
+			return err_set(e, ERR_INVALID, "invalid JSON: the array does not end");
+		more = p[end] == ',';
+		if (first && !more && skip_blanks(p, n, at) == end)
+			continue; /* [] */
+		first = false;
+		if (json_parse(p + at, end - at, &item, e) < 0)
+			return -1;
+		int rc = fn(ud, item, e);
+		if (rc < 0)
+			return rc;
+	}
+	if (skip_blanks(p, n, at) != n)
+		return err_set(e, ERR_INVALID, "invalid JSON: unexpected bytes after the document");
+	return 0;
+}
+
 void json_free(struct json *root)
 {
 	if (root)

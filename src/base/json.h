@@ -38,6 +38,13 @@ uint64_t json_u64(const struct json *j);
 double json_double(const struct json *j);
 typedef void (*json_each_fn)(const char *key, struct json *value, void *ud);
 void json_each(const struct json *obj, json_each_fn fn, void *ud); /* document order */
+/*
+ * The items of a document that is an array, each as a tree of its own that is gone when fn returns:
+ * for long lists, whose whole tree would take ten times their text. fn returns < 0 to stop, which
+ * is passed on. ERR_INVALID when the text is no array, with the items before the damage handed out.
+ */
+typedef int (*json_item_fn)(void *ud, const struct json *item, struct err *e);
+int json_items(const char *p, size_t n, json_item_fn fn, void *ud, struct err *e);
 /* Serialise a node (compact). */
 void json_dump(const struct json *j, struct buf *out);
 

@@ -447,10 +447,9 @@ static int df_image(struct list_out *l, const struct json *j, struct err *e)
 
 static int df_container(struct list_out *l, const struct json *j, struct err *e)
 {
-	AUTO_BUF struct buf row = BUF_INIT(1U << 20);
+	const struct container_row row = {.c = j, .now_ns = clock_now_ns()};
 
-	container_row(j, false, false, &row);
-	return list_row(l, buf_text(&row), e);
+	return container_list_row(l, &row, e);
 }
 
 static int df_volume(struct list_out *l, const struct json *j, struct err *e)

@@ -96,6 +96,16 @@ static bool label_header(void *ud, const struct json *dot, const char *name,
 	return true;
 }
 
+static void line_ends(struct list_out *l)
+{
+	buf_addc(&l->lines, '\n');
+	if (l->stream && !l->table) {
+		fwrite(l->lines.p, 1, l->lines.n, l->out);
+		fflush(l->out);
+		buf_reset(&l->lines);
+	}
+}
+
 int list_row(struct list_out *l, const char *json, struct err *e)
 {
 	AUTO(json) struct json *j = NULL;
@@ -109,13 +119,21 @@ int list_row(struct list_out *l, const char *json, struct err *e)
 		return -1;
 	if (gt_run(l->t, j, &o, &l->lines, e) < 0)
 		return err_wrap(e, "failed to execute template");
-	buf_addc(&l->lines, '\n');
-	if (l->stream && !l->table) {
-		fwrite(l->lines.p, 1, l->lines.n, l->out);
-		fflush(l->out);
-		buf_reset(&l->lines);
-	}
+	line_ends(l);
 	return 0;
+}
+
+int list_row_fields(struct list_out *l, gt_field_fn field,
+		    void (*json)(const void *row, struct buf *out), const void *row, struct err *e)
+{
+	AUTO_BUF struct buf text = BUF_INIT(1U << 20);
+
+	if (gt_run_fields(l->t, field, row, &l->lines)) {
+		line_ends(l);
+		return 0;
+	}
+	json(row, &text);
+	return list_row(l, buf_text(&text), e);
 }
 
 static void header_row(struct list_out *l, struct buf *out)

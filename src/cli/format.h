@@ -32,6 +32,10 @@ struct list_out {
 int list_begin(struct list_out *l, const char *format, const char *def, struct err *e);
 /* One row: a JSON object of its fields. */
 int list_row(struct list_out *l, const char *json, struct err *e);
+/* The same, the fields made as they are asked for; `json` makes the object when the format wants
+ * more than fields. */
+int list_row_fields(struct list_out *l, gt_field_fn field,
+		    void (*json)(const void *row, struct buf *out), const void *row, struct err *e);
 /* Print what was collected; frees. Call it also after errors. */
 void list_end(struct list_out *l, bool print);
 
@@ -53,7 +57,12 @@ char *format_when(const char *text);
 void format_labels(const struct json *labels, struct buf *out); /* "a=b,c=d" */
 /* The PORTS column of a list entry's Ports (cmd-ports.c). */
 void ports_column(const struct json *ports, struct buf *out);
-/* with_image: the size tells the image's too */
-void container_row(const struct json *c, bool no_trunc, bool with_image, struct buf *out);
+struct container_row {
+	const struct json *c; /* as GET /containers/json has it */
+	int64_t now_ns;
+	bool no_trunc;
+	bool with_image; /* the size tells the image's too */
+};
+int container_list_row(struct list_out *l, const struct container_row *row, struct err *e);
 extern const struct format_header container_headers[];
 extern const size_t container_headers_n;

@@ -302,8 +302,8 @@ static int add_blobs(struct store *s, const struct store_measuring *m, struct ar
 {
 	AUTO_STMT sqlite3_stmt *st = db_bind(
 		s, e,
-		"SELECT b.image, b.blob, (SELECT count(*) FROM image_blobs x WHERE x.blob = "
-		"b.blob) FROM image_blobs b",
+		"WITH n AS (SELECT blob, count(*) AS users FROM image_blobs GROUP BY blob) "
+		"SELECT b.image, b.blob, n.users FROM image_blobs b JOIN n ON n.blob = b.blob",
 		"");
 	int rc = st ? 0 : -1;
 

@@ -429,3 +429,32 @@ int gt_run(const struct gt_template *t, const struct json *dot, const struct gt_
 	free(r);
 	return rc;
 }
+
+/* The field that a node prints, NULL when it does anything else. */
+static const char *only_field(const struct gt_node *n)
+{
+	const struct gt_pipe *pipe = n->op == OP_PRINT ? n->pipe : NULL;
+	const struct gt_command *c = pipe && !pipe->ndecl ? pipe->first : NULL;
+
+	if (!c || c->next || c->nargs != 1)
+		return NULL;
+	return c->args[0].term == TERM_FIELD && c->args[0].nfields == 1 ? c->args[0].fields[0]
+									: NULL;
+}
+
+bool gt_run_fields(const struct gt_template *t, gt_field_fn field, const void *row, struct buf *out)
+{
+	size_t before = out->n;
+
+	for (const struct gt_node *n = t->root; n; n = n->next) {
+		const char *name = n->op == OP_TEXT ? NULL : only_field(n);
+
+		if (n->op == OP_TEXT) {
+			buf_add(out, n->text.p, n->text.n);
+		} else if (!name || !field(row, name, out)) {
+			out->n = before;
+			return false;
+		}
+	}
+	return true;
+}

@@ -56,3 +56,12 @@ DEFINE_AUTO(gt_template);
 /* Append the output; on an error what was made before it stays in `out`, as Go does. */
 int gt_run(const struct gt_template *t, const struct json *dot, const struct gt_options *o,
 	   struct buf *out, struct err *e);
+
+/*
+ * A template that is only text and fields of dot ("{{.ID}}\t{{.Names}}"), run without a document:
+ * `field` appends the text of one. False, with nothing appended, when the template has anything
+ * else or `field` answers false (no such field): then gt_run() has the answer or the error.
+ */
+typedef bool (*gt_field_fn)(const void *row, const char *name, struct buf *out);
+bool gt_run_fields(const struct gt_template *t, gt_field_fn field, const void *row,
+		   struct buf *out);

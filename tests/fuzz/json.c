@@ -10,13 +10,29 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static int count(void *ud, const struct json *item, struct err *e)
+{
+	(void)item;
+	(void)e;
+	++*(size_t *)ud;
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	size_t items = 0;
 	struct json *first = NULL, *second = NULL;
 	struct err e = ERR_INIT;
 
-	if (json_parse((const char *)data, size, &first, &e) < 0)
+	if (json_parse((const char *)data, size, &first, &e) < 0) {
+		json_items((const char *)data, size, count, &items, &e);
 		return 0;
+	}
+	/* Item by item gives what the whole gives. */
+	if (json_kind_of(first) == JSON_ARRAY &&
+	    (json_items((const char *)data, size, count, &items, &e) < 0 ||
+	     items != json_len(first)))
+		abort();
 	struct buf text = BUF_INIT(64 << 20);
 
 	json_dump(first, &text);

@@ -157,6 +157,53 @@ static void test_writer_escapes(void **state)
 			    "[\"q\\\"\\\\\\n\\u0001\xef\xbf\xbd\xc3\xa4\",0.1,3,null]");
 }
 
+static int collect_item(void *ud, const struct json *item, struct err *e)
+{
+	struct buf *out = ud;
+
+	(void)e;
+	json_dump(item, out);
+	buf_addc(out, ';');
+	return json_i64(item) == 99 ? -7 : 0;
+}
+
+static void test_items_one_by_one(void **state)
+{
+	static const struct {
+		const char *text, *items;
+		int rc;
+	} cases[] = {
+		{" [ ] \n", "", 0},
+		{"[1, \"a],[\\\"\" ,{\"k\":[1,{\"x\":2}]}]",
+		 "1;\"a],[\\\"\";{\"k\":[1,{\"x\":2}]};", 0},
+		{"[1,99,2]", "1;99;", -7},
+		{"[1,]", "1;", -1},
+		{"[,1]", "", -1},
+		{"[1,2", "1;", -1},
+		{"[1}", "", -1},
+		{"[1,[2}]", "1;", -1},
+		{"[1] x", "1;", -1},
+		{"{\"a\":1}", "", -1},
+		{"", "", -1},
+		{"[\"abc", "", -1},
+		{"[\"abc\\", "", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_BUF struct buf out = BUF_INIT(1024);
+		struct err e = ERR_INIT;
+		/* a copy without the NUL: reading behind the end shows under sanitizers */
+		size_t n = strlen(cases[i].text);
+		AUTO_FREE char *text = xmalloc(n);
+
+		memcpy(text, cases[i].text, n);
+		assert_int_equal(json_items(text, n, collect_item, &out, &e), cases[i].rc);
+		assert_string_equal(buf_text(&out), cases[i].items);
+		assert_int_equal(e.kind == ERR_INVALID, cases[i].rc == -1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +212,7 @@ int main(void)
 		cmocka_unit_test(test_refusals_name_the_path),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_writer_escapes),
+		cmocka_unit_test(test_items_one_by_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,45 @@ static void output_is_bounded(void **state)
 	json_free(j);
 }
 
+static bool row_field(const void *row, const char *name, struct buf *out)
+{
+	if (strcmp(name, "ID") && strcmp(name, "Name"))
+		return false;
+	buf_addf(out, "%s-%s", (const char *)row, name);
+	return true;
+}
+
+static void rows_of_fields_need_no_document(void **state)
+{
+	static const struct {
+		const char *text, *expected; /* NULL: gt_run() is asked */
+	} cases[] = {
+		{"{{.ID}}\t{{ .Name }}|", "r-ID\tr-Name|"},
+		{"plain", "plain"},
+		{"x{{.ID}}{{.Other}}", NULL},
+		{"{{.ID.Part}}", NULL},
+		{"{{json .ID}}", NULL},
+		{"{{.ID | upper}}", NULL},
+		{"{{if .ID}}y{{end}}", NULL},
+		{"{{$x := .ID}}", NULL},
+		{"{{.}}", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO(gt_template) struct gt_template *t = NULL;
+		AUTO_BUF struct buf out = BUF_INIT(100);
+		struct err e = ERR_INIT;
+
+		buf_adds(&out, "before ");
+		assert_int_equal(gt_parse(cases[i].text, &t, &e), 0);
+		assert_int_equal(gt_run_fields(t, row_field, "r", &out), cases[i].expected != NULL);
+		if (cases[i].expected)
+			assert_string_equal(buf_text(&out) + 7, cases[i].expected);
+		assert_int_equal(out.n, 7 + (cases[i].expected ? strlen(cases[i].expected) : 0));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +234,7 @@ int main(void)
 		cmocka_unit_test(errors),
 		cmocka_unit_test(depth_is_bounded),
 		cmocka_unit_test(output_is_bounded),
+		cmocka_unit_test(rows_of_fields_need_no_document),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
