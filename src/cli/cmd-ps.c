@@ -130,6 +130,14 @@ static const char *image_text(const struct json *c, bool no_trunc, char id[stati
 	return !strcmp(format_short_id(image, false, other), id) ? id : image;
 }
 
+static void add_ports(const struct json *ports, struct buf *out)
+{
+	AUTO_BUF struct buf text = BUF_INIT(1U << 20);
+
+	ports_column(ports, &text);
+	buf_add(out, buf_text(&text), text.n);
+}
+
 static void add_time(const struct container_row *r, bool ago, struct buf *out)
 {
 	int64_t seconds = json_i64(json_get(r->c, "Created"));
@@ -160,7 +168,7 @@ static bool field(const void *row, const char *name, struct buf *out)
 	else if (!strcmp(name, "State") || !strcmp(name, "Status"))
 		buf_adds(out, text_of(c, name));
 	else if (!strcmp(name, "Ports"))
-		ports_column(json_get(c, "Ports"), out);
+		add_ports(json_get(c, "Ports"), out);
 	else if (!strcmp(name, "Names"))
 		add_names(json_get(c, "Names"), r->no_trunc, out);
 	else if (!strcmp(name, "Labels"))

@@ -228,7 +228,7 @@ static void done(uv_work_t *work, int status)
 	struct err e = ERR_INIT;
 	int rc;
 
-	d->g->measuring--;
+	d->g->on_threads--;
 	if (status < 0 || d->g->closing)
 		rc = err_set(&e, ERR_UNAVAILABLE, "the engine is shutting down");
 	else
@@ -258,6 +258,6 @@ int engine_disk_usage(struct engine *g, unsigned types, engine_json_fn cb, void 
 		free(d);
 		return err_sys(e, rc, "measure the data directory");
 	}
-	g->measuring++;
+	g->on_threads++;
 	return 0;
 }

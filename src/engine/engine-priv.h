@@ -180,13 +180,14 @@ struct engine {
 	uint64_t events_published;
 	struct event_log *event_log;
 	int64_t last_event_ns;
-	struct list logs; /* struct engine_logs */
+	struct list logs;    /* struct engine_logs */
+	struct list replays; /* clients that get the old log first */
 	int64_t started_at;
 	uint64_t next_attach;
 	char engine_id[40];
 	bool trash_busy, trash_again;
 	uv_timer_t *gc_timer;
-	unsigned measuring;  /* worker threads that measure the disk */
+	unsigned on_threads; /* jobs of worker threads that the closing waits for */
 	unsigned unplugging; /* ... that remove interfaces */
 	uv_work_t trash_work;
 	uv_timer_t *trash_timer;
@@ -372,10 +373,13 @@ bool restart_wanted_at_boot(const struct container *c);
 int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e);
 int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a,
 			 struct err *e);
-int attach_send(struct container *c, const struct engine_attach *o, struct err *e);
-void pending_free(struct pending_attach *p);
 /* The shim has cloned the container: its network is made now. fd: the namespace, borrowed. */
 void container_on_netns(struct container *c, int fd);
+
+/* ---- attach.c ---- */
+int attach_send(struct container *c, const struct engine_attach *o, struct err *e);
+void pending_free(struct pending_attach *p);
+void attach_done(struct engine *g); /* at the end of the engine */
 
 /* ---- recover.c ---- */
 /* Before the rows are read: after a reboot nothing in the run folder is true any more. */

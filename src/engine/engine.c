@@ -435,6 +435,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	list_init(&g->order);
 	list_init(&g->networks);
 	list_init(&g->logs);
+	list_init(&g->replays);
 	events_init(g);
 	if (make_dirs(g, e) < 0 || store_open(g->data_dir, g->run_dir, &g->store, e) < 0)
 		goto fail;
@@ -470,6 +471,7 @@ void engine_close(struct engine *g)
 	if (!g)
 		return;
 	g->closing = true;
+	attach_done(g);
 	engine_timer_free(&g->trash_timer);
 	engine_timer_free(&g->gc_timer);
 	LIST_FOR_EACH (it, &g->order) {
@@ -488,7 +490,7 @@ void engine_close(struct engine *g)
 	 * the store. */
 	image_service_free(g->images);
 	uv_run(g->loop, UV_RUN_NOWAIT);
-	while (g->trash_busy || g->measuring || g->unplugging)
+	while (g->trash_busy || g->on_threads || g->unplugging)
 		uv_run(g->loop, UV_RUN_ONCE);
 	store_close(g->store);
 	map_free(g->by_id);

@@ -132,7 +132,7 @@ static void done(uv_work_t *work, int status)
 	struct err e = ERR_INIT;
 	int rc;
 
-	c->g->measuring--;
+	c->g->on_threads--;
 	if (status < 0 || c->g->closing)
 		rc = err_set(&e, ERR_UNAVAILABLE, "the engine is shutting down");
 	else
@@ -169,7 +169,7 @@ int engine_gc(struct engine *g, const struct engine_gc *o, engine_json_fn cb, vo
 		free(c);
 		return err_sys(e, rc, "measure the data directory");
 	}
-	g->measuring++;
+	g->on_threads++;
 	return 0;
 }
 

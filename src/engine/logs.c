@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a container's log for the API: frames or raw text, pulled by the caller, woken when
- * following. */
+/*
+ * Reading a container's log for the API: frames or raw text, pulled by the caller, woken when there
+ * is more. Files are opened, unpacked, searched and read by a worker thread, one chunk ahead of the
+ * caller: neither a large compressed file nor a slow disk holds the loop. The reader belongs to the
+ * thread while `busy`.
+ */
 #include "base/clock.h"
+#include "base/log.h"
 #include "engine/engine-priv.h"
 #include "logs/logs.h"
 
@@ -12,18 +17,37 @@
 
 #define DETAILS_MAX 64
 #define LOGS_CHUNK  (64u << 10)
+#define CHUNK_MAX   (LOGS_CHUNK + (2u << 20)) /* with the last entry whole */
 
 struct engine_logs {
 	struct list link;
 	struct engine *g;
 	char cid[ENGINE_ID_MAX];
 	struct engine_logs_options o;
-	struct log_reader *reader;
 	uv_poll_t *poll;
 	uv_timer_t *until;
 	void (*wake)(void *ud);
 	void *ud;
+	bool busy, closed;
+	bool finish; /* no more will be written: to be told to the reader */
+	bool has;    /* `chunk` and `state` are for the caller */
+	uv_work_t work;
+	/* the thread's while it is busy */
+	char *path;
+	struct log_query query;
+	struct log_reader *reader;
+	bool finishing;
+	struct buf chunk;
+	enum engine_logs_state state;
 };
+
+static void logs_free(struct engine_logs *l)
+{
+	log_reader_free(l->reader);
+	buf_done(&l->chunk);
+	free(l->path);
+	free(l);
+}
 
 static void poll_closed(uv_handle_t *h)
 {
@@ -40,13 +64,16 @@ static void on_change(uv_poll_t *h, int status, int events)
 		l->wake(l->ud);
 }
 
-static void on_until(uv_timer_t *t)
+static void finish(struct engine_logs *l)
 {
-	struct engine_logs *l = t->data;
-
-	log_reader_finish(l->reader);
+	l->finish = true;
 	if (l->wake)
 		l->wake(l->ud);
+}
+
+static void on_until(uv_timer_t *t)
+{
+	finish(t->data);
 }
 
 void logs_container_ended(struct container *c)
@@ -54,11 +81,8 @@ void logs_container_ended(struct container *c)
 	LIST_FOR_EACH (it, &c->g->logs) {
 		struct engine_logs *l = LIST_ENTRY(it, struct engine_logs, link);
 
-		if (strcmp(l->cid, c->id) != 0)
-			continue;
-		log_reader_finish(l->reader);
-		if (l->wake)
-			l->wake(l->ud);
+		if (strcmp(l->cid, c->id) == 0)
+			finish(l);
 	}
 }
 
@@ -66,41 +90,33 @@ int engine_logs_open(struct engine *g, struct container *c, const struct engine_
 		     void (*wake)(void *ud), void *ud, struct engine_logs **ret, struct err *e)
 {
 	bool follow = o->follow && (c->st.running || c->starting || c->st.restarting);
-	struct log_query q = {.since_ns = o->since_ns,
-			      .until_ns = o->until_ns,
-			      .tail = o->tail,
-			      .follow = follow};
 	bool json;
 	AUTO_FREE char *name = log_config_file(c, &json);
-	AUTO_FREE char *path = container_data_path(c, name);
 	struct engine_logs *l;
-	struct log_reader *r;
 	int64_t now = clock_now_ns();
-	int rc;
 
 	if (!o->out && !o->err)
 		return err_set(e, ERR_INVALID,
 			       "Bad parameters: you must choose at least one stream");
-	q.format = json ? LOG_JSON : LOG_LOCAL;
 	if (!name)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "configured logging driver does not support reading");
-	rc = log_reader_open(path, &q, &r);
-	if (rc < 0)
-		return err_sys(e, rc, "open the log of container %s", c->id);
 	l = NEW(struct engine_logs);
 	l->g = g;
 	memcpy(l->cid, c->id, sizeof(l->cid));
 	l->o = *o;
-	l->reader = r;
+	l->path = container_data_path(c, name);
+	l->query = (struct log_query){.since_ns = o->since_ns,
+				      .until_ns = o->until_ns,
+				      .tail = o->tail,
+				      .follow = follow,
+				      .format = json ? LOG_JSON : LOG_LOCAL};
+	if (!follow && (o->until_ns == 0 || o->until_ns > now))
+		l->query.until_ns = now; /* of the question, whenever the thread comes to it */
+	l->chunk = BUF_INIT(CHUNK_MAX);
 	l->wake = wake;
 	l->ud = ud;
 	list_add_tail(&g->logs, &l->link);
-	if (follow && log_reader_fd(r) >= 0) {
-		l->poll = NEW(uv_poll_t);
-		uv_poll_init(g->loop, l->poll, log_reader_fd(r));
-		l->poll->data = l;
-	}
 	if (follow && o->until_ns)
 		l->until = engine_timer(
 			g, o->until_ns > now ? (uint64_t)((o->until_ns - now) / 1000000) + 1 : 0,
@@ -186,26 +202,110 @@ static void add_entry(const struct engine_logs *l, const struct log_entry *en, s
 	}
 }
 
-enum engine_logs_state engine_logs_read(struct engine_logs *l, struct buf *out)
+/* ---- on the worker thread ---- */
+
+static void add_error(struct engine_logs *l, int rc)
 {
-	size_t start = out->n;
+	AUTO_FREE char *text = xasprintf("Error grabbing logs: open the log of container %s: %s\n",
+					 l->cid, strerrordesc_np(-rc));
+	const struct log_entry en = {
+		.time_ns = clock_now_ns(), .stream = LOG_STDERR, .text = str_of(text)};
+
+	add_entry(l, &en, &l->chunk);
+}
+
+static enum engine_logs_state read_chunk(struct engine_logs *l)
+{
 	struct log_entry en;
 
-	while (out->n - start < LOGS_CHUNK) {
+	while (l->chunk.n < LOGS_CHUNK) {
 		switch (log_reader_next(l->reader, &en)) {
 		case LOG_READ_END:
 			return ENGINE_LOGS_END;
 		case LOG_READ_WAIT:
-			if (l->poll)
-				uv_poll_start(l->poll, UV_READABLE, on_change);
 			return ENGINE_LOGS_WAIT;
 		case LOG_READ_ENTRY:
 			if (en.stream == LOG_STDERR ? l->o.err : l->o.out)
-				add_entry(l, &en, out);
+				add_entry(l, &en, &l->chunk);
 			break;
 		}
 	}
 	return ENGINE_LOGS_MORE;
+}
+
+static void run(uv_work_t *work)
+{
+	struct engine_logs *l = CONTAINER_OF(work, struct engine_logs, work);
+	int rc = l->reader ? 0 : log_reader_open(l->path, &l->query, &l->reader);
+
+	if (rc < 0) {
+		add_error(l, rc);
+		l->state = ENGINE_LOGS_END;
+		return;
+	}
+	if (l->finishing)
+		log_reader_finish(l->reader);
+	l->state = read_chunk(l);
+}
+
+/* ---- on the loop ---- */
+
+static void watch(struct engine_logs *l)
+{
+	if (!l->poll) {
+		l->poll = NEW(uv_poll_t);
+		uv_poll_init(l->g->loop, l->poll, log_reader_fd(l->reader));
+		l->poll->data = l;
+	}
+	uv_poll_start(l->poll, UV_READABLE, on_change);
+}
+
+static void done(uv_work_t *work, int status)
+{
+	struct engine_logs *l = CONTAINER_OF(work, struct engine_logs, work);
+
+	l->g->on_threads--;
+	l->busy = false;
+	if (l->closed) {
+		logs_free(l);
+		return;
+	}
+	if (status < 0)
+		l->state = ENGINE_LOGS_END;
+	l->has = true;
+	if (l->wake && !l->g->closing)
+		l->wake(l->ud);
+}
+
+static enum engine_logs_state next_chunk(struct engine_logs *l)
+{
+	l->finishing = l->finish;
+	l->busy = uv_queue_work(l->g->loop, &l->work, run, done) == 0;
+	l->g->on_threads += l->busy;
+	return l->busy ? ENGINE_LOGS_WAIT : ENGINE_LOGS_END;
+}
+
+enum engine_logs_state engine_logs_read(struct engine_logs *l, struct buf *out)
+{
+	if (l->busy)
+		return ENGINE_LOGS_WAIT;
+	if (!l->has)
+		return next_chunk(l);
+
+	/* From next_chunk() on it is the thread's. */
+	enum engine_logs_state state = l->state;
+
+	l->has = false;
+	buf_add(out, buf_text(&l->chunk), l->chunk.n);
+	if (state == ENGINE_LOGS_WAIT)
+		buf_done(&l->chunk); /* may last */
+	else
+		buf_reset(&l->chunk);
+	if (state == ENGINE_LOGS_MORE || (state == ENGINE_LOGS_WAIT && l->finish))
+		return next_chunk(l) == ENGINE_LOGS_END ? ENGINE_LOGS_END : state;
+	if (state == ENGINE_LOGS_WAIT)
+		watch(l);
+	return state;
 }
 
 void engine_logs_close(struct engine_logs *l)
@@ -216,8 +316,10 @@ void engine_logs_close(struct engine_logs *l)
 	if (l->poll) {
 		uv_poll_stop(l->poll);
 		uv_close((uv_handle_t *)l->poll, poll_closed);
+		l->poll = NULL;
 	}
 	engine_timer_free(&l->until);
-	log_reader_free(l->reader);
-	free(l);
+	l->closed = true;
+	if (!l->busy)
+		logs_free(l);
 }

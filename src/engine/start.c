@@ -14,19 +14,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 
 #include "base/banned.h"
-
-void pending_free(struct pending_attach *p)
-{
-	fd_close(&p->o.fd);
-	free((void *)(uintptr_t)p->o.detach_keys);
-	free((void *)(uintptr_t)p->o.preface);
-	free(p);
-}
 
 static void drop_pending(struct container *c)
 {
@@ -34,106 +24,6 @@ static void drop_pending(struct container *c)
 		list_del(it);
 		pending_free(LIST_ENTRY(it, struct pending_attach, link));
 	}
-}
-
-int attach_send(struct container *c, const struct engine_attach *o, struct err *e)
-{
-	AUTO_BUF struct buf preface = BUF_INIT(SHIM_MSG_MAX);
-	struct shim_request r = {.op = shim_op_name(SHIM_OP_ATTACH)};
-	char id[32];
-
-	snprintf(id, sizeof(id), "a%llu", (unsigned long long)++c->g->next_attach);
-	r.id = id;
-	r.want_stdin = o->in && c->meta.config.open_stdin;
-	r.want_stdout = o->out;
-	r.want_stderr = o->err;
-	r.mux = o->mux && !c->meta.config.tty;
-	if (c->meta.config.tty)
-		r.detach_keys = o->detach_keys ? o->detach_keys : "";
-	if (o->preface_n > 0) {
-		base64_encode(o->preface, o->preface_n, &preface);
-		r.preface = buf_text(&preface);
-	}
-	return shim_call(c->shim, &r, o->fd, NULL, NULL, e);
-}
-
-int engine_attach_check(struct engine *g, struct container *c, const struct engine_attach *o,
-			struct err *e)
-{
-	struct detach_keys keys;
-
-	if (o->detach_keys && *o->detach_keys && detach_keys_parse(o->detach_keys, &keys) < 0)
-		return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided", o->detach_keys);
-	if (c->st.paused)
-		return err_set(e, ERR_CONFLICT,
-			       "container %s is paused, unpause the container before attach",
-			       c->id);
-	if (c->st.restarting)
-		return err_set(e, ERR_CONFLICT,
-			       "container %s is restarting, wait until the container is running",
-			       c->id);
-	return 0;
-}
-
-static void attach_logs(struct container *c, const struct engine_attach *o)
-{
-	struct engine_logs_options lo = {
-		.out = o->out, .err = o->err, .mux = o->mux && !c->meta.config.tty, .tail = -1};
-	AUTO_BUF struct buf out = BUF_INIT(1 << 20);
-	struct engine_logs *l = NULL;
-	struct timeval patience = {.tv_sec = 1};
-	struct err e = ERR_INIT;
-
-	if (engine_logs_open(c->g, c, &lo, NULL, NULL, &l, &e) < 0)
-		return;
-	/* A client that does not read must not hold the engine: after a second the rest of the old
-	 * log is left out. */
-	setsockopt(o->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	while (engine_logs_read(l, &out) == ENGINE_LOGS_MORE) {
-		if (fs_write_all(o->fd, out.p, out.n) < 0)
-			break;
-		buf_reset(&out);
-	}
-	if (out.n > 0)
-		fs_write_all(o->fd, out.p, out.n);
-	setsockopt(o->fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){0}, sizeof(patience));
-	engine_logs_close(l);
-}
-
-int engine_container_attach(struct engine *g, struct container *c, const struct engine_attach *o,
-			    struct err *e)
-{
-	struct pending_attach *p;
-	int fd = o->fd, rc;
-
-	if (engine_attach_check(g, c, o, e) < 0) {
-		fd_close(&fd);
-		return -1;
-	}
-	container_event(c, "attach", NULL);
-	if (o->logs)
-		attach_logs(c, o);
-	if (!o->stream) {
-		fd_close(&fd);
-		return 0;
-	}
-	if (c->st.running && c->shim) {
-		rc = attach_send(c, o, e);
-		fd_close(&fd);
-		return rc;
-	}
-	p = NEW(struct pending_attach);
-	p->o = *o;
-	p->o.detach_keys = xstrdup(o->detach_keys);
-	p->o.preface = NULL;
-	if (o->preface_n > 0) {
-		void *copy = xmalloc(o->preface_n);
-
-		memcpy(copy, o->preface, o->preface_n);
-		p->o.preface = copy;
-	}
-	list_add_tail(&c->pending, &p->link);
-	return 0;
 }
 
 /* ---- files of a run ---- */

@@ -206,6 +206,29 @@ stopped() {
 	[ "$(c inspect --format '{{.State.Running}}' "$1")" = false ]
 }
 
+@test "kill -9 of the engine while programs write and a client follows: nothing is lost, nothing twice" {
+	for driver in json-file local; do
+		c run -d --name "$driver-ek" --log-driver $driver --log-opt max-size=300k --log-opt max-file=100 default sh -c \
+			'i=0; while [ ! -e /stop ]; do i=$((i + 1)); echo "line $i"; done; echo end $i' >/dev/null
+	done
+	for _ in 1 2 3 4 5; do
+		c logs -f local-ek >/dev/null 2>&1 3>&- &
+		follower=$!
+		kill -9 "$(engine_pid)"
+		wait "$follower" || true
+		run_engine
+	done
+	for driver in json-file local; do
+		c exec "$driver-ek" touch /stop
+		run -0 c wait "$driver-ek"
+		c logs "$driver-ek" >"$BATS_TEST_TMPDIR/out"
+		n=$(sed -n '$s/^end //p' "$BATS_TEST_TMPDIR/out")
+		[ "$n" -gt 1000 ]
+		seq -f 'line %.0f' "$n" | cmp - <(sed '$d' "$BATS_TEST_TMPDIR/out")
+		c rm "$driver-ek"
+	done
+}
+
 @test "options are checked with Docker's words" {
 	refused() { # TEXT OPTIONS...
 		local text=$1

@@ -223,3 +223,40 @@ teardown_file() { stop_engine; }
 	equals "$(cat "$BATS_TEST_TMPDIR/b")" got
 	c rm -f two
 }
+
+@test "attach?logs=1: a client that reads late gets all of the old log, then what follows, and holds nobody" {
+	c run -d -i --name late default sh -c 'seq 1 300000; read x; echo "then $x"' >/dev/null
+	wait_for 20 bash -c "source '$E2E_DIR/lib.bash'; c logs --tail 1 late | grep -q 300000"
+	cat >"$BATS_TEST_TMPDIR/late.py" <<-'END'
+		import socket, struct, sys
+		def attach():
+		    s = socket.socket(socket.AF_UNIX)
+		    s.settimeout(30)
+		    s.connect(sys.argv[1])
+		    s.sendall(b"POST /containers/late/attach?logs=1&stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: d\r\n"
+		              b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+		    return s
+		late = attach()
+		# another client is served meanwhile, from its first byte to its last
+		other = socket.socket(socket.AF_UNIX)
+		other.connect(sys.argv[1])
+		other.sendall(b"GET /containers/late/logs?stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+		size = 0
+		while (b := other.recv(1 << 20)):
+		    size += len(b)
+		assert size > 300000 * 6, size
+		f = late.makefile('rb')
+		while f.readline() != b"\r\n":
+		    pass
+		text, typed = bytearray(), False
+		while (head := f.read(8)):
+		    text += f.read(struct.unpack(">I", head[4:])[0])
+		    if not typed and text.endswith(b"\n300000\n"):
+		        typed = True
+		        late.sendall(b"more\n")
+		        late.shutdown(socket.SHUT_WR)
+		assert text == b"".join(b"%d\n" % i for i in range(1, 300001)) + b"then more\n", (len(text), text[-100:])
+	END
+	run -0 timeout 60 python3 "$BATS_TEST_TMPDIR/late.py" "$SOCK"
+	c rm -f late
+}
