@@ -70,6 +70,21 @@ void api_drop(struct api_request *p)
 	free(r);
 }
 
+static void log_request(const struct request *r)
+{
+	int64_t us = (clock_mono_ns() - r->began_ns) / 1000;
+	const struct log_field fields[] = {{"request", NULL, (int64_t)r->number},
+					   {"method", r->pub.method, 0},
+					   {"path", r->log_path, 0},
+					   {"status", NULL, r->status},
+					   {"duration_us", NULL, us},
+					   {0}};
+
+	if (log_enabled(LOG_LEVEL_DEBUG) && r->pub.method)
+		log_write_fields(LOG_LEVEL_DEBUG, fields, "%s %s: %u in %lld us", r->pub.method,
+				 r->log_path, r->status, (long long)us);
+}
+
 void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 		       enum MHD_RequestTerminationCode code)
 {
@@ -79,6 +94,7 @@ void request_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 		return;
 	*con_cls = NULL;
 	r->in_mhd = true;
+	log_request(r);
 	bool complete = r->phase == PHASE_ANSWERED && (!r->streaming || r->ended);
 	if (!complete)
 		request_gone(r);
@@ -240,6 +256,8 @@ static void route(struct request *r, const char *method)
 	const char *uri = r->pub.target.path;
 
 	r->pub.method = arena_strdup(r->pub.arena, method);
+	r->number = ++r->server->requests_seen;
+	snprintf(r->log_path, sizeof(r->log_path), "%s", uri);
 	log_debug("%s %s", method, uri);
 	if (api_target_parse(uri, &r->pub.target, r->pub.arena, &e) < 0) {
 		api_reply_error(&r->pub, &e);

@@ -30,6 +30,7 @@ struct api_server {
 	struct list upgraded; /* struct request: libmicrohttpd may forget the socket */
 	size_t connections;
 	size_t handles; /* uv handles not closed yet */
+	uint64_t requests_seen;
 	bool stopping;
 	void (*stopped)(void *ud);
 	void *stopped_ud;
@@ -61,6 +62,8 @@ struct request {
 	struct MHD_Connection *conn; /* NULL when DONE */
 	enum request_phase phase;
 	int64_t began_ns; /* monotonic */
+	uint64_t number;
+	char log_path[512]; /* as asked for, cut */
 	unsigned refs;
 	bool in_mhd;	/* inside a callback of libmicrohttpd: no resume needed */
 	bool suspended; /* by us */

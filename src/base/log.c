@@ -43,26 +43,36 @@ static void add_escaped(struct buf *b, const char *s, bool json)
 	}
 }
 
-void log_write(enum log_level level, const char *fmt, ...)
+static void add_json(struct buf *line, enum log_level level, const char *now, const char *text,
+		     const struct log_field *f)
 {
-	if (!log_enabled(level))
-		return;
+	buf_addf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", now, level_names[level]);
+	add_escaped(line, text, true);
+	buf_addc(line, '"');
+	for (; f && f->key; f++) {
+		buf_addf(line, ",\"%s\":", f->key);
+		if (!f->text) {
+			buf_addf(line, "%lld", (long long)f->number);
+			continue;
+		}
+		buf_addc(line, '"');
+		add_escaped(line, f->text, true);
+		buf_addc(line, '"');
+	}
+	buf_adds(line, "}\n");
+}
 
+static void write_line(enum log_level level, const struct log_field *fields, const char *fmt,
+		       va_list ap)
+{
 	int saved = errno;
 	AUTO_BUF struct buf text = BUF_INIT(16384), line = BUF_INIT(131072);
 	char now[CLOCK_TEXT_MAX];
-	va_list ap;
 
-	va_start(ap, fmt);
 	buf_vaddf(&text, fmt, ap);
-	va_end(ap);
 	clock_format_fixed(clock_now_ns(), now);
-	bool json = sink.format == LOG_FORMAT_JSON;
-	if (json) {
-		buf_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", now,
-			 level_names[level]);
-		add_escaped(&line, buf_text(&text), true);
-		buf_adds(&line, "\"}\n");
+	if (sink.format == LOG_FORMAT_JSON) {
+		add_json(&line, level, now, buf_text(&text), fields);
 	} else {
 		buf_addf(&line, "%s %s: ", now, level_names[level]);
 		add_escaped(&line, buf_text(&text), false);
@@ -72,6 +82,28 @@ void log_write(enum log_level level, const char *fmt, ...)
 	if (write(sink.fd, line.p, line.n) < 0)
 		errno = 0;
 	errno = saved;
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_enabled(level))
+		return;
+	va_start(ap, fmt);
+	write_line(level, NULL, fmt, ap);
+	va_end(ap);
+}
+
+void log_write_fields(enum log_level level, const struct log_field *fields, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_enabled(level))
+		return;
+	va_start(ap, fmt);
+	write_line(level, fields, fmt, ap);
+	va_end(ap);
 }
 
 bool trace_on;

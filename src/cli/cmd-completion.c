@@ -44,12 +44,16 @@ static const char zsh_script[] =
 	"}\n"
 	"compdef _coracle coracle\n";
 
-static const char fish_script[] = "# fish completion of coracle\n"
-				  "function __coracle_complete\n"
-				  "	set -l words (commandline -opc) (commandline -ct)\n"
-				  "	coracle __complete -- $words[2..-1] 2>/dev/null\n"
-				  "end\n"
-				  "complete -c coracle -a '(__coracle_complete)'\n";
+/* File names only where we have nothing to offer. */
+static const char fish_script[] =
+	"# fish completion of coracle\n"
+	"function __coracle_found\n"
+	"	set -l words (commandline -opc) (commandline -ct)\n"
+	"	set -g __coracle_words (coracle __complete -- $words[2..-1] "
+	"2>/dev/null)\n"
+	"	test (count $__coracle_words) -gt 0\n"
+	"end\n"
+	"complete -c coracle -n __coracle_found -f -a '$__coracle_words'\n";
 
 int cmd_completion(struct cli *c, struct opts *o)
 {
@@ -125,8 +129,8 @@ static void offer_contexts(const char *typed)
 	free((void *)names);
 }
 
-/* What an argument of the command may be, by the placeholder in its usage line. */
-static void offer_objects(struct cli *c, const char *typed, const struct command *cmd)
+/* Names the engine has, by a placeholder in a usage line. */
+static void offer_objects(struct cli *c, const char *typed, const char *usage)
 {
 	static const struct {
 		const char *word, *path, *list, *key;
@@ -139,12 +143,12 @@ static void offer_objects(struct cli *c, const char *typed, const struct command
 	AUTO(json) struct json *j = NULL;
 	struct err e = ERR_INIT;
 
-	if (strstr(cmd->args, "CONTEXT")) {
+	if (strstr(usage, "CONTEXT")) {
 		offer_contexts(typed);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (!strstr(cmd->args, kinds[i].word))
+		if (!strstr(usage, kinds[i].word))
 			continue;
 		if (client_locate(c, &e) < 0)
 			return;
@@ -153,6 +157,43 @@ static void offer_objects(struct cli *c, const char *typed, const struct command
 			offer_names(typed, kinds[i].list ? json_get(j, kinds[i].list) : j,
 				    kinds[i].key);
 		return;
+	}
+}
+
+/* What may follow an option: words, or names of a kind. Nothing for the rest. */
+static void offer_values(struct cli *c, const char *typed, const struct opt *row)
+{
+	static const struct {
+		const char *option, *values; /* upper case: as in usage lines */
+	} known[] = {
+		{"network", "NETWORK"},
+		{"volumes-from", "CONTAINER"},
+		{"context", "CONTEXT"},
+		{"log-driver", "json-file local journald syslog none"},
+		{"restart", "no always unless-stopped on-failure"},
+		{"pull", "always missing never"},
+		{"signal", "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP"},
+		{"ipc", "private shareable host none"},
+		{"pid", "host"},
+		{"uts", "host"},
+		{"cgroupns", "host private"},
+		{"log-level", "debug info warn error fatal"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		struct str rest = str_of(known[i].values), word;
+
+		if (strcmp(known[i].option, row->name) != 0)
+			continue;
+		if (*rest.p >= 'A' && *rest.p <= 'Z' && strcmp(row->name, "signal") != 0) {
+			offer_objects(c, typed, known[i].values);
+			return;
+		}
+		while (str_cut(&rest, ' ', &word)) {
+			AUTO_FREE char *text = xstrndup(word.p, word.n);
+
+			offer(typed, text);
+		}
 	}
 }
 
@@ -167,13 +208,13 @@ static const struct opt *option_of(const struct opt *table, const char *word)
 	return NULL;
 }
 
-/* Step over options; true when the word being typed (the last) is the value of one. */
-static bool skip_options(const struct opt *table, int argc, char **argv, int *at)
+/* Step over options; true when the word being typed (the last) is the value of one, *ret. */
+static bool skip_options(const struct opt *table, int argc, char **argv, int *at,
+			 const struct opt **ret)
 {
 	while (*at < argc - 1 && argv[*at][0] == '-') {
-		const struct opt *row = option_of(table, argv[*at]);
-
-		*at += row && row->type != OPT_BOOL ? 2 : 1;
+		*ret = option_of(table, argv[*at]);
+		*at += *ret && (*ret)->type != OPT_BOOL ? 2 : 1;
 		if (*at > argc - 1)
 			return true;
 	}
@@ -183,11 +224,14 @@ static bool skip_options(const struct opt *table, int argc, char **argv, int *at
 static void complete_arguments(struct cli *c, const struct command *cmd, int argc, char **argv)
 {
 	const char *typed = argv[argc - 1];
+	const struct opt *row = NULL;
 	int at = 0, positional = 0;
 
 	while (at < argc - 1) {
-		if (skip_options(cmd->opts, argc, argv, &at))
+		if (skip_options(cmd->opts, argc, argv, &at, &row)) {
+			offer_values(c, typed, row);
 			return;
+		}
 		if (at < argc - 1) {
 			at++;
 			positional++;
@@ -198,16 +242,21 @@ static void complete_arguments(struct cli *c, const struct command *cmd, int arg
 	if (*typed == '-')
 		offer_options(typed, cmd->opts);
 	else if (cmd->max < 0 || positional < cmd->max)
-		offer_objects(c, typed, cmd);
+		offer_objects(c, typed, cmd->args);
 }
 
 int cmd_complete(struct cli *c, struct opts *o)
 {
 	const struct command *cmd = NULL;
+	const struct opt *row = NULL;
 	int at = 0, n = o->argc;
 
-	if (n == 0 || skip_options(global_options, n, o->argv, &at))
+	if (n == 0)
 		return 0;
+	if (skip_options(global_options, n, o->argv, &at, &row)) {
+		offer_values(c, o->argv[n - 1], row);
+		return 0;
+	}
 	if (at == n - 1) {
 		if (o->argv[at][0] == '-')
 			offer_options(o->argv[at], global_options);

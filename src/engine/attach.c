@@ -113,7 +113,7 @@ static void replay_end(struct replay *r, bool good)
 	if (!c || !good)
 		pending_free(r->client);
 	else if (attach_stream(c, r->client, &e) < 0)
-		log_warn("container %.12s: cannot hand over a client: %s", r->cid, e.text);
+		log_container(LOG_LEVEL_WARN, r->cid, "cannot hand over a client: %s", e.text);
 	buf_done(&r->out);
 	free(r);
 }

@@ -380,12 +380,12 @@ void endpoint_unplug(struct endpoint *ep, int netns)
 	if (ep->state == ENDPOINT_UP && ep->net) {
 		describe(ep, &l, alias);
 		if (link_end_down(&l, netns, &e) < 0)
-			log_warn("container %.12s: %s", ep->c->id, e.text);
+			log_container(LOG_LEVEL_WARN, ep->c->id, "%s", e.text);
 	}
 	unreserve(ep);
 	err_clear(&e);
 	if (netns >= 0 && (route(ep->c, netns, &e) < 0 || ports_moved(ep->c, &e) < 0))
-		log_warn("container %.12s: %s", ep->c->id, e.text);
+		log_container(LOG_LEVEL_WARN, ep->c->id, "%s", e.text);
 }
 
 void endpoint_reattach(const struct endpoint *ep)
@@ -411,16 +411,16 @@ int endpoints_adopt(struct container *c, struct err *e)
 		ep->was_up = false;
 		if (endpoint_resolve(ep, &problem) < 0 ||
 		    network_device_up(ep->net, &problem) < 0) {
-			log_error("container %.12s: %s", c->id, problem.text);
+			log_container(LOG_LEVEL_ERROR, c->id, "%s", problem.text);
 			if (!ep->net)
 				continue;
 		}
 		s = ep->ip4.family ? network_subnet_of(ep->net, 4, ep->ip4) : NULL;
 		if (s && net_pool_take(s->pool, ep->ip4) < 0)
-			log_error("container %.12s: its address is taken twice", c->id);
+			log_container(LOG_LEVEL_ERROR, c->id, "its address is taken twice");
 		s = ep->ip6.family ? network_subnet_of(ep->net, 6, ep->ip6) : NULL;
 		if (s && net_pool_take(s->pool, ep->ip6) < 0)
-			log_error("container %.12s: its address is taken twice", c->id);
+			log_container(LOG_LEVEL_ERROR, c->id, "its address is taken twice");
 		ep->state = ENDPOINT_UP;
 		list_add_tail(&ep->net->endpoints, &ep->by_network);
 		network_watch(c->g);

@@ -172,7 +172,7 @@ void container_save_state_log(struct container *c)
 	struct err e = ERR_INIT;
 
 	if (container_save_state(c, &e) < 0)
-		log_error("container %.12s: cannot save its state: %s", c->id, e.text);
+		log_container(LOG_LEVEL_ERROR, c->id, "cannot save its state: %s", e.text);
 }
 
 /* ---- timers ---- */
@@ -285,7 +285,7 @@ static int load_one(const struct store_container *row, void *ud)
 	struct err e = ERR_INIT;
 
 	if (!container_load(g, row, &e))
-		log_error("container %.12s: its row cannot be read: %s", row->id, e.text);
+		log_container(LOG_LEVEL_ERROR, row->id, "its row cannot be read: %s", e.text);
 	return 0;
 }
 

@@ -225,7 +225,7 @@ static void probe_run(uv_timer_t *t)
 		probe_timeout, p);
 	c->health.running = true;
 	if (engine_exec_start(c->g, p->exec_id, &xs, &at, NULL, NULL, &e) < 0) {
-		log_warn("container %.12s: health check: %s", c->id, e.text);
+		log_container(LOG_LEVEL_WARN, c->id, "health check: %s", e.text);
 		x->on_exit = NULL;
 		probe_free(p);
 		c->health.running = false;

@@ -207,7 +207,7 @@ static void stop_timeout(uv_timer_t *t)
 	struct err e = ERR_INIT;
 
 	if (container_signal(op->c, SIGKILL, NULL, NULL, &e) < 0)
-		log_warn("container %.12s: cannot kill: %s", op->c->id, e.text);
+		log_container(LOG_LEVEL_WARN, op->c->id, "cannot kill: %s", e.text);
 }
 
 static int begin_stop(struct container *c, const char *signal, int timeout_s, engine_done_fn cb,
@@ -516,7 +516,7 @@ void container_exited(struct container *c, int64_t code, bool oom, int64_t finis
 		struct err e = ERR_INIT;
 
 		if (engine_container_remove(g, c, true, true, false, NULL, NULL, &e) < 0)
-			log_error("container %.12s: cannot remove: %s", id, e.text);
+			log_container(LOG_LEVEL_ERROR, id, "cannot remove: %s", e.text);
 	}
 	trace_point("exit: done");
 }
@@ -556,7 +556,7 @@ void container_on_message(struct container *c, const struct shim_message *m)
 		container_event(c, "oom", NULL);
 		break;
 	case SHIM_EV_NOTICE:
-		log_warn("container %s: %s", c->name, m->reason ? m->reason : "");
+		log_container(LOG_LEVEL_WARN, c->id, "%s", m->reason ? m->reason : "");
 		break;
 	default:
 		break;
@@ -573,7 +573,7 @@ void container_on_gone(struct container *c)
 	c = container_by_id(g, id);
 	if (c && !g->closing && (c->st.running || c->adopting)) {
 		c->adopting = false;
-		log_warn("container %.12s: its shim is gone", c->id);
+		log_container(LOG_LEVEL_WARN, c->id, "its shim is gone");
 		recover_lost(c);
 	}
 }

@@ -54,7 +54,7 @@ static void kill_remains(const char *dir, const char *id, const char *cgroup_par
 		rc.cgroup_path = xstrdup(cgroup);
 	err_clear(&e);
 	if (runtime_delete(&rc, &e) < 0)
-		log_warn("container %.12s: cannot remove its cgroup: %s", id, e.text);
+		log_container(LOG_LEVEL_WARN, id, "cannot remove its cgroup: %s", e.text);
 	runtime_container_done(&rc);
 }
 
@@ -158,7 +158,7 @@ static void remove_orphans(struct engine *g)
 		if (strlen(ent->d_name) != 64 || container_by_id(g, ent->d_name))
 			continue;
 		dir = xasprintf("%s/%s", base, ent->d_name);
-		log_info("container %.12s: no row, removing what is left of it", ent->d_name);
+		log_container(LOG_LEVEL_INFO, ent->d_name, "no row, removing what is left of it");
 		kill_remains(dir, ent->d_name, NULL);
 		fs_remove_tree(fd, ent->d_name);
 	}

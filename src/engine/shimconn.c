@@ -154,8 +154,8 @@ static void shim_ready(uv_poll_t *h, int status, int events)
 		}
 		a = arena_new();
 		if (shim_message_decode(buf, (size_t)n, &m, a, &e) < 0) {
-			log_warn("container %.12s: bad message from its shim: %s", s->c->id,
-				 e.text);
+			log_container(LOG_LEVEL_WARN, s->c->id, "bad message from its shim: %s",
+				      e.text);
 			continue;
 		}
 		deliver(s, &m, fd);

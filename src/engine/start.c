@@ -284,8 +284,8 @@ int container_start(struct container *c, engine_done_fn cb, void *ud, struct err
 
 		list_del(it);
 		if (attach_send(c, &p->o, &ignored) < 0)
-			log_warn("container %.12s: cannot hand over a client: %s", c->id,
-				 ignored.text);
+			log_container(LOG_LEVEL_WARN, c->id, "cannot hand over a client: %s",
+				      ignored.text);
 		pending_free(p);
 	}
 	if (c->meta.config.tty)

@@ -92,7 +92,7 @@ static void io_running(struct io *io, pid_t pid, int pidfd)
 
 static void notice(void *ud, const char *text)
 {
-	log_warn("container %s: %s", (const char *)ud, text);
+	log_container(LOG_LEVEL_WARN, (const char *)ud, "%s", text);
 }
 
 static int config_load(struct shim *s, struct oci_config *ret, struct arena *a, struct err *e)
@@ -538,7 +538,7 @@ static void container_report(struct shim *s)
 	/* Before the engine knows: it may start the container again at once, in groups of the same
 	 * name. */
 	if (runtime_delete(&s->container, &e) < 0)
-		log_warn("container %s: %s", s->id, e.text);
+		log_container(LOG_LEVEL_WARN, s->id, "%s", e.text);
 	runtime_container_done(&s->container);
 	s->container = RUNTIME_CONTAINER_INIT;
 	control_send(s, &m);

@@ -102,3 +102,19 @@ logged() {
 	coracle create --name logs default true
 	equals "$(api GET /containers/logs/json | jq -c .HostConfig.LogConfig)" '{"Type":"json-file","Config":{"max-size":"1m"}}'
 }
+
+@test "messages in JSON: request and container are members of their own" {
+	echo '{"debug":true,"log-format":"json"}' >"$CONFIG"
+	start_engine "$HOME_DIR"
+	api GET '/v1.44/containers/json?all=1' >/dev/null
+	status GET /containers/nothing/json >/dev/null
+	id=$(coracle run -d default sleep 1000)
+	kill -9 "$(shim_pids)"
+	wait_for 10 grep -q "its shim is gone" "$HOME_DIR/engine.log"
+	run -0 jq -c 'select(.request) | [.method, .path, .status, (.duration_us | type), (.request | type)]' "$HOME_DIR/engine.log"
+	contains "$output" '["GET","/v1.44/containers/json?all=1",200,"number","number"]'
+	contains "$output" '["GET","/containers/nothing/json",404,"number","number"]'
+	run -0 jq -r 'select(.container) | [.container, .level, .msg] | join(" ")' "$HOME_DIR/engine.log"
+	contains "$output" "$id warning container ${id:0:12}: its shim is gone"
+	stop_engine
+}
