@@ -30,12 +30,26 @@ static void list(struct api_request *r)
 	api_finish_json(r, rc, &out, &e);
 }
 
+/*
+ * docker-compose 1 asks with the newest version and reads ContainerConfig all the same: with Docker
+ * since 25 it fails when it makes a container again.
+ */
+static bool wants_legacy(const struct api_request *r)
+{
+	const char *agent = api_header(r, "User-Agent");
+
+	return r->target.version < 45 || (agent && str_starts(agent, "docker-compose/1."));
+}
+
 static void inspect(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
 	struct err e = ERR_INIT;
 
-	api_finish_json(r, engine_image_inspect(r->engine, r->params[0], &out, &e), &out, &e);
+	int rc = engine_image_inspect(r->engine, r->params[0], &out, &e);
+	if (rc == 0 && wants_legacy(r))
+		rc = image_inspect_legacy(engine_images(r->engine), r->params[0], &out, &e);
+	api_finish_json(r, rc, &out, &e);
 }
 
 static void history(struct api_request *r)

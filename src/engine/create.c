@@ -50,6 +50,22 @@ static int check_peer(struct engine *g, const char *mode, struct arena *a, const
 	return 0;
 }
 
+/* The container of "NAME:ALIAS" must be there. */
+static int check_links(struct engine *g, const struct host_config *h, struct arena *a,
+		       struct err *e)
+{
+	for (size_t i = 0; i < h->links.n; i++) {
+		size_t n = strcspn(h->links.v[i], ":");
+		const char *name = arena_strndup(a, h->links.v[i], n);
+
+		if (engine_container_get(g, name, e))
+			continue;
+		e->kind = ERR_INVALID;
+		return err_wrap(e, "could not get container for %s", name);
+	}
+	return 0;
+}
+
 static int check_peers(struct engine *g, struct host_config *h, struct arena *a, struct err *e)
 {
 	struct err later = ERR_INIT;
@@ -57,7 +73,7 @@ static int check_peers(struct engine *g, struct host_config *h, struct arena *a,
 	/* As in Docker the other container's network is only looked for at start. */
 	(void)check_peer(g, h->network_mode, a, &h->network_mode, &later);
 	if (check_peer(g, h->pid_mode, a, &h->pid_mode, e) < 0 ||
-	    check_peer(g, h->ipc_mode, a, &h->ipc_mode, e) < 0)
+	    check_peer(g, h->ipc_mode, a, &h->ipc_mode, e) < 0 || check_links(g, h, a, e) < 0)
 		return -1;
 	if (h->ipc_mode && str_starts(h->ipc_mode, "container:")) {
 		const struct container *c = container_by_id(g, h->ipc_mode + strlen("container:"));

@@ -416,7 +416,8 @@ static int validate_lists(const struct host_config *h, struct err *e)
 
 static int validate_not_built(const struct host_config *h, struct err *e)
 {
-	if (h->links.n > 0)
+	/* Without a network a link means nothing, but it may be asked for. */
+	if (h->links.n > 0 && (!h->network_mode || strcmp(h->network_mode, "none") != 0))
 		return not_built(e, "--link");
 	if (is_set(h->volume_driver) && strcmp(h->volume_driver, "local") != 0)
 		return volume_driver_unknown(h->volume_driver, e);

@@ -208,6 +208,9 @@ int image_default_ensure(struct image_service *s, struct err *e);
 
 /* ---- questions ---- */
 
+/* Adds Container and ContainerConfig to the object in `out`: GET /images/{name}/json before 1.45.
+ */
+int image_inspect_legacy(struct image_service *s, const char *text, struct buf *out, struct err *e);
 /* Name, id or id prefix to id. "No such image: x:latest" (ERR_NOT_FOUND). */
 int image_find(struct image_service *s, const char *text, struct digest *ret, struct err *e);
 /* GET /images/{name}/json */
