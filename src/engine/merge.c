@@ -136,7 +136,7 @@ void host_config_defaults(struct host_config *h, struct arena *a)
 	struct err e = ERR_INIT;
 
 	if (!is_set(h->network_mode) || strcmp(h->network_mode, "default") == 0)
-		h->network_mode = "none";
+		h->network_mode = "bridge";
 	if (!h->port_bindings || strcmp(h->port_bindings, "null") == 0)
 		h->port_bindings = "{}";
 	if (!h->console_size || strcmp(h->console_size, "null") == 0)
