@@ -83,7 +83,7 @@ static void test_defaults(void **state)
 	struct host_config h = {.memory = 64 << 20};
 
 	host_config_defaults(&h, a);
-	assert_string_equal(h.network_mode, "none");
+	assert_string_equal(h.network_mode, "bridge");
 	assert_string_equal(h.log_config.type, "json-file");
 	assert_string_equal(h.ipc_mode, "private");
 	assert_string_equal(h.restart_policy.name, "no");
