@@ -34,6 +34,16 @@ static void info(struct api_request *r)
 	api_finish_json(r, engine_info(r->engine, &out, &e), &out, &e);
 }
 
+static void exposure(struct api_request *r)
+{
+	AUTO_BUF struct buf out = BUF_INIT(64U << 20);
+	struct err e = ERR_INIT;
+
+	engine_exposure(r->engine, &out);
+	api_finish_json(r, out.overflow ? err_set(&e, ERR_LIMIT, "the answer is too large") : 0,
+			&out, &e);
+}
+
 static int df_types(const struct api_request *r, unsigned *ret, struct err *e)
 {
 	static const struct {
@@ -193,6 +203,7 @@ const struct api_route api_routes_system[] = {
 	{"HEAD", "/_ping", ping, API_BODY_JSON},
 	{"GET", "/version", version, API_BODY_JSON},
 	{"GET", "/info", info, API_BODY_JSON},
+	{"GET", "/coracle/exposure", exposure, API_BODY_JSON},
 	{"GET", "/events", events, API_BODY_JSON},
 	{"GET", "/system/df", disk_usage, API_BODY_JSON},
 	{"POST", "/auth", auth, API_BODY_JSON},

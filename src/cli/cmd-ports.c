@@ -123,3 +123,84 @@ void ports_column(const struct json *ports, struct buf *out)
 			 v[i].type);
 	}
 }
+
+/* ---- ports ---- */
+
+static const struct format_header exposure_headers[] = {
+	{"Container", "CONTAINER"},
+	{"ID", "CONTAINER ID"},
+	{"Network", "NETWORK"},
+	{"Port", "PORT"},
+	{"Published", "PUBLISHED"},
+	{"To", "LEADS TO"},
+	{"Loopback", "LOOPBACK"},
+	{"Host", "HOST"},
+	{"Containers", "CONTAINERS"},
+	{"Outside", "OUTSIDE"},
+	{"Why", "WHY"},
+};
+
+static const char *text_of(const struct json *j, const char *key)
+{
+	const char *s = json_str(json_get(j, key));
+
+	return s ? s : "";
+}
+
+static void exposure_row(const struct json *j, struct buf *out)
+{
+	static const char *const same[] = {"Container", "ID",	"Network",    "Port",	 "To",
+					   "Loopback",	"Host", "Containers", "Outside", "Why"};
+	const char *address = text_of(j, "Address");
+	long long port = json_i64(json_get(j, "HostPort"));
+	AUTO_FREE char *published = !port		   ? NULL
+				    : strchr(address, ':') ? xasprintf("[%s]:%lld", address, port)
+							   : xasprintf("%s:%lld", address, port);
+	struct jw w = JW_INIT(out);
+
+	jw_obj(&w);
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+		jw_kv_str(&w, same[i], text_of(j, same[i]));
+	jw_kv_str(&w, "Published", published ? published : "-");
+	jw_obj_end(&w);
+}
+
+static bool is_asked(const struct json *j, const struct opts *o)
+{
+	for (int i = 0; i < o->argc; i++)
+		if (strcmp(text_of(j, "Container"), o->argv[i]) == 0 ||
+		    (strlen(o->argv[i]) >= 4 && str_starts(text_of(j, "ID"), o->argv[i])))
+			return true;
+	return o->argc == 0;
+}
+
+/* Without --exposed only what is published by ports of the host. */
+int cmd_ports(struct cli *c, struct opts *o)
+{
+	const char *usual = "table {{.Container}}\\t{{.Port}}\\t{{.Published}}";
+	bool exposed = opts_bool(o, "exposed");
+	struct list_out l = {.type_name = "*formatter.portsContext",
+			     .headers = exposure_headers,
+			     .nheaders = ARRAY_SIZE(exposure_headers)};
+	AUTO(json) struct json *j = NULL;
+	struct err e = ERR_INIT;
+	int rc;
+
+	if (exposed)
+		usual = "table {{.Container}}\\t{{.Port}}\\t{{.Published}}\\t{{.Loopback}}\\t"
+			"{{.Host}}\\t{{.Containers}}\\t{{.Outside}}\\t{{.Why}}";
+	rc = client_json(c, "GET", "/coracle/exposure", NULL, &j, &e);
+	if (rc == 0)
+		rc = list_begin(&l, opts_str(o, "format"), usual, &e);
+	for (size_t i = 0; rc == 0 && i < json_len(j); i++) {
+		AUTO_BUF struct buf row = BUF_INIT(1 << 16);
+
+		if (!is_asked(json_at(j, i), o) ||
+		    (!exposed && !json_i64(json_get(json_at(j, i), "HostPort"))))
+			continue;
+		exposure_row(json_at(j, i), &row);
+		rc = list_row(&l, buf_text(&row), &e);
+	}
+	list_end(&l, rc == 0);
+	return rc < 0 ? cli_fail(c, &e) : 0;
+}

@@ -253,6 +253,11 @@ static const struct opt volume_create_options[] = {
 	{'o', "opt", L, "map", "Options of the driver", NULL, 0},
 	OPT_END,
 };
+static const struct opt ports_options[] = {
+	{0, "exposed", OPT_BOOL, NULL, "All that is reachable, from where, and why", NULL, 0},
+	{0, "format", OPT_STR, NULL, "Format output using a custom template", NULL, 0},
+	OPT_END,
+};
 static const struct opt volume_ls_options[] = {
 	OPT_FILTER,
 	OPT_FORMAT,
@@ -465,6 +470,9 @@ const struct command cli_commands[] = {
 	 cmd_pause},
 	{"port", C, "port", NULL, "CONTAINER [PRIVATE_PORT[/PROTO]]",
 	 "List the published ports of a container", none, 1, 2, true, G, cmd_port},
+	{"ports", C, "ports", NULL, "[CONTAINER...]",
+	 "List published ports, and with --exposed what is reachable from where", ports_options, 0,
+	 -1, true, G, cmd_ports},
 	{"rename", C, "rename", NULL, "CONTAINER NEW_NAME", "Rename a container", none, 2, 2, true,
 	 G, cmd_rename},
 	{"restart", C, "restart", NULL, IDS, "Restart containers", stop_options, 1, -1, true, G,

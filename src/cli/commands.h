@@ -57,6 +57,7 @@ COMMAND(image_bootstrap);
 COMMAND(image_mount);
 COMMAND(image_unmount);
 COMMAND(port);
+COMMAND(ports);
 COMMAND(export);
 COMMAND(top);
 COMMAND(attach);

@@ -96,7 +96,9 @@ static void defaults(struct config *c)
 	set_bool(&c->iptables, true);
 	set_bool(&c->ip6tables, true);
 	set_bool(&c->ip_forward, true);
+	set_bool(&c->ip_forward_no_drop, false);
 	set_bool(&c->ip_masq, true);
+	set_str(&c->published_ports_policy, "accept");
 	set_bool(&c->userland_proxy, false);
 }
 
@@ -290,6 +292,11 @@ static int check_networks(const struct config *c, struct err *e)
 		if (rows[i].value && *rows[i].value && !rows[i].valid(rows[i].value))
 			return err_set(e, ERR_INVALID, "%s: %s is not %s", rows[i].key,
 				       rows[i].value, rows[i].what);
+	if (strcmp(c->published_ports_policy, "accept") != 0 &&
+	    strcmp(c->published_ports_policy, "user-chain") != 0)
+		return err_set(e, ERR_INVALID,
+			       "published-ports-policy: \"%s\" is neither accept nor user-chain",
+			       c->published_ports_policy);
 	if (c->bip && c->bridge && *c->bip && *c->bridge)
 		return err_set(e, ERR_INVALID,
 			       "conflicting options: bridge and bip cannot be used together");

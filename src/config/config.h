@@ -86,7 +86,9 @@ struct config {
 		*default_gateway_v6, *host_gateway_ip;
 	const int64_t *mtu;
 	struct objs default_address_pools; /* struct config_pool */
-	int8_t ipv6, icc, iptables, ip6tables, ip_forward, ip_masq, userland_proxy;
+	int8_t ipv6, icc, iptables, ip6tables, ip_forward, ip_forward_no_drop, ip_masq,
+		userland_proxy;
+	const char *published_ports_policy; /* "accept", "user-chain": docs/networking.md */
 
 	struct arena *arena; /* owns all of it, the struct too */
 };

@@ -115,7 +115,9 @@ static const struct json_field config_fields[] = {
 	CF(JT_OPT_BOOL, iptables, "iptables"),
 	CF(JT_OPT_BOOL, ip6tables, "ip6tables"),
 	CF(JT_OPT_BOOL, ip_forward, "ip-forward"),
+	CF(JT_OPT_BOOL, ip_forward_no_drop, "ip-forward-no-drop"),
 	CF(JT_OPT_BOOL, ip_masq, "ip-masq"),
+	CF(JT_STR, published_ports_policy, "published-ports-policy"),
 	CF(JT_OPT_BOOL, userland_proxy, "userland-proxy"),
 	{0},
 };

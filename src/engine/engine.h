@@ -336,6 +336,8 @@ int engine_info(struct engine *g, struct buf *out, struct err *e);
 int engine_version(struct engine *g, struct buf *out, struct err *e);
 struct image_job;
 struct image_job_events;
+/* A JSON array: what is reachable from where, see engine/exposure.c. */
+void engine_exposure(struct engine *g, struct buf *out);
 struct image_fsck_result;
 /* image_fsck() that leaves layers below running containers alone. result: before ev's done. */
 int engine_fsck(struct engine *g, bool repair, bool quick,

@@ -9,6 +9,7 @@
 #include "engine/network.h"
 #include "engine/publish.h"
 #include "net/forward.h"
+#include "net/iptables.h"
 #include "sys/fs.h"
 
 #include <stdio.h>
@@ -26,8 +27,9 @@
 
 struct engine_rules {
 	uv_poll_t poll;
-	uv_timer_t *repair, *settle;
-	unsigned repairs; /* since it was quiet */
+	uv_timer_t *repair, *settle, *beside;
+	bool iptables_told; /* a failure is logged once */
+	unsigned repairs;   /* since it was quiet */
 	int64_t last_repair;
 };
 
@@ -91,6 +93,8 @@ static int forwarding(struct engine *g, uint8_t family, struct err *e)
 
 	if (forward_is_on(family) || g->config->ip_forward < 0)
 		return 0;
+	if (g->config->ip_forward_no_drop > 0)
+		return forward_turn_on(family, e);
 	if (forward_check(family, e) < 0)
 		return -1;
 	forward_off_interfaces(family, &off, a);
@@ -106,6 +110,31 @@ static int forwarding(struct engine *g, uint8_t family, struct err *e)
 		 "nothing is forwarded",
 		 family);
 	return 0;
+}
+
+void network_warnings(const struct engine *g, struct jw *w)
+{
+	AUTO_FREE char *guard = guard_path(g);
+	const char *texts[4];
+	size_t n = 0;
+
+	if (!forward_is_on(4) && g->config->ip_forward < 0)
+		texts[n++] = "WARNING: IPv4 forwarding is disabled";
+	if (access(guard, F_OK) == 0)
+		texts[n++] =
+			"WARNING: IP forwarding was switched on by the engine; interfaces that "
+			"were there before stay closed to each other";
+	if (g->config->iptables < 0)
+		texts[n++] =
+			"WARNING: no rules for networks and published ports: \"iptables\" is off";
+	if (n == 0) {
+		jw_null(w);
+		return;
+	}
+	jw_arr(w);
+	for (size_t i = 0; i < n; i++)
+		jw_str(w, texts[i]);
+	jw_arr_end(w);
 }
 
 /* ---- watch and repair ---- */
@@ -143,6 +172,39 @@ static void repair_later(struct engine *g)
 	g->rules->repair = engine_timer(g, often ? REPAIR_SLOW_MS : REPAIR_DELAY_MS, on_repair, g);
 }
 
+/* Programs with iptables close the FORWARD chain for all they do not know. */
+static void beside_iptables(struct engine *g)
+{
+	AUTO(arena) struct arena *a = arena_new();
+	struct strs bridges = {0};
+	char table[32], chain[32];
+	struct err e = ERR_INIT;
+
+	LIST_FOR_EACH (it, &g->networks) {
+		const struct network *n = LIST_ENTRY(it, struct network, link);
+
+		if (n->driver == NET_BRIDGE && n->rules_up && !n->internal)
+			strs_push(&bridges, a, n->bridge);
+	}
+	engine_table_name(g, table, sizeof(table));
+	snprintf(chain, sizeof(chain), "CORACLE-%s", table[7] ? table + 8 : "FORWARD");
+	if (iptables_sync(chain, bridges.v, bridges.n, firewall_iptables_drops(g->firewall, 4),
+			  firewall_iptables_drops(g->firewall, 6), &e) == 0)
+		g->rules->iptables_told = false;
+	else if (!g->rules->iptables_told) {
+		g->rules->iptables_told = true;
+		log_warn("rules of iptables may drop what containers send and get: %s", e.text);
+	}
+}
+
+static void on_beside(uv_timer_t *t)
+{
+	struct engine *g = t->data;
+
+	engine_timer_free(&g->rules->beside);
+	beside_iptables(g);
+}
+
 static void on_events(uv_poll_t *p, int status, int events)
 {
 	struct engine *g = p->data;
@@ -150,6 +212,8 @@ static void on_events(uv_poll_t *p, int status, int events)
 
 	if (seen & FIREWALL_LOST)
 		repair_later(g);
+	if (seen & FIREWALL_FOREIGN && !g->rules->beside && !g->closing)
+		g->rules->beside = engine_timer(g, REPAIR_DELAY_MS, on_beside, g);
 }
 
 static void on_settle(uv_timer_t *t)
@@ -185,7 +249,8 @@ int engine_firewall(struct engine *g, struct err *e)
 	if (g->firewall)
 		return 0;
 	engine_table_name(g, table, sizeof(table));
-	if (firewall_open(table, false, &g->firewall, e) < 0)
+	if (firewall_open(table, strcmp(g->config->published_ports_policy, "user-chain") == 0,
+			  &g->firewall, e) < 0)
 		return -1;
 	g->rules = NEW(struct engine_rules);
 	uv_poll_init(g->loop, &g->rules->poll, firewall_fd(g->firewall));
@@ -207,6 +272,7 @@ void engine_firewall_close(struct engine *g)
 		return;
 	engine_timer_free(&g->rules->repair);
 	engine_timer_free(&g->rules->settle);
+	engine_timer_free(&g->rules->beside);
 	uv_poll_stop(&g->rules->poll);
 	uv_close((uv_handle_t *)&g->rules->poll, on_closed);
 	g->rules = NULL;
@@ -272,16 +338,20 @@ int network_rules_up(struct network *n, struct err *e)
 {
 	struct firewall_network f;
 
-	if (n->driver != NET_BRIDGE)
+	if (n->driver != NET_BRIDGE || n->g->config->iptables < 0)
 		return 0;
-	describe(n, &f);
-	if (engine_firewall(n->g, e) < 0 || firewall_network_add(n->g->firewall, &f, e) < 0)
-		return err_wrap(e, "rules of network %s", n->name);
-	if (n->internal)
-		return 0;
-	if ((n->ipv4 && forwarding(n->g, 4, e) < 0) || (n->ipv6 && forwarding(n->g, 6, e) < 0))
-		return err_wrap(e, "network %s", n->name);
-	return n->ipv4 ? forward_route_localnet(n->bridge, e) : 0;
+	if (!n->rules_up) {
+		describe(n, &f);
+		if (engine_firewall(n->g, e) < 0 || firewall_network_add(n->g->firewall, &f, e) < 0)
+			return err_wrap(e, "rules of network %s", n->name);
+		if (!n->internal && ((n->ipv4 && forwarding(n->g, 4, e) < 0) ||
+				     (n->ipv6 && forwarding(n->g, 6, e) < 0)))
+			return err_wrap(e, "network %s", n->name);
+		n->rules_up = true;
+		beside_iptables(n->g);
+	}
+	/* A bridge that was removed and is back has lost it. */
+	return n->ipv4 && !n->internal ? forward_route_localnet(n->bridge, e) : 0;
 }
 
 void network_rules_down(struct network *n)
@@ -289,9 +359,11 @@ void network_rules_down(struct network *n)
 	struct firewall_network f;
 	struct err e = ERR_INIT;
 
-	if (n->driver != NET_BRIDGE || !n->g->firewall)
+	if (n->driver != NET_BRIDGE || !n->g->firewall || !n->rules_up)
 		return;
+	n->rules_up = false;
 	describe(n, &f);
 	if (firewall_network_remove(n->g->firewall, &f, &e) < 0)
 		log_warn("network %s: cannot take its rules away: %s", n->name, e.text);
+	beside_iptables(n->g);
 }

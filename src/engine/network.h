@@ -50,6 +50,7 @@ struct network {
 	/* worked out from options */
 	char bridge[IFNAMSIZ]; /* bridge: its interface; macvlan, ipvlan: the parent */
 	int mtu;	       /* 0: the kernel's */
+	bool rules_up;	       /* in the nft table, forwarding is on: network-rules.c */
 	bool icc, masquerade;
 	struct ip host_ip;     /* default address of published ports; family 0: all */
 	struct list endpoints; /* struct endpoint.by_network: reserved or up */
@@ -175,6 +176,8 @@ struct port_range;
 bool ports_match(const struct container *c, const struct port_range *want, bool published);
 
 /* ---- network-rules.c: the nft table, forwarding, watch and repair ---- */
+/* info's Warnings: an array, or null. */
+void network_warnings(const struct engine *g, struct jw *w);
 enum gateway_mode network_gateway_mode(const struct network *n, uint8_t family);
 /* "nat", "routed", "nat-unprotected", "isolated"; -EINVAL. */
 int gateway_mode_parse(const char *text, enum gateway_mode *ret);

@@ -122,10 +122,8 @@ static bool is_bound(const struct port_publishes *p, uint16_t port, enum port_pr
 	return false;
 }
 
-/* All that the container wants published: its bindings, and with -P each exposed port that has
- * none, on any port of the host. */
-static int wanted(const struct container *c, struct port_publishes *ret, struct arena *a,
-		  struct err *e)
+int ports_wanted(const struct container *c, struct port_publishes *ret, struct arena *a,
+		 struct err *e)
 {
 	const struct strs *exposed = &c->meta.config.exposed_ports;
 	struct port_publishes all = {0};
@@ -362,7 +360,7 @@ int ports_reserve(struct container *c, struct err *e)
 
 	if (c->ports && c->ports->n > 0)
 		return 0;
-	if (wanted(c, &want, a, e) < 0)
+	if (ports_wanted(c, &want, a, e) < 0)
 		return -1;
 	if (want.n == 0 || all_routed(c))
 		return 0;
@@ -400,7 +398,7 @@ static void routed_rules(const struct container *c, uint8_t family, struct rules
 	struct port_publishes want = {0};
 	struct err e = ERR_INIT;
 
-	if (wanted(c, &want, a, &e) < 0)
+	if (ports_wanted(c, &want, a, &e) < 0)
 		return;
 	for (size_t i = 0; i < want.n; i++)
 		rules_append(ret,
@@ -462,6 +460,12 @@ int ports_up(struct container *c, struct err *e)
 	rules_drop(c);
 	if (r.n == 0)
 		return 0;
+	if (c->g->config->iptables < 0) {
+		log_warn("container %.12s: its ports are published nowhere: \"iptables\" is off",
+			 c->id);
+		free(r.v);
+		return 0;
+	}
 	if (engine_firewall(c->g, e) < 0 || firewall_ports_add(c->g->firewall, r.v, r.n, e) < 0) {
 		free(r.v);
 		return err_wrap(e, "publish the ports of container %s", c->name);

@@ -28,5 +28,9 @@ struct port_saved {
 	int64_t host_port;
 };
 
+/* All that a container wants published: its bindings, and with -P each exposed port that has none,
+ * on any port of the host. */
+int ports_wanted(const struct container *c, struct port_publishes *ret, struct arena *a,
+		 struct err *e);
 /* The endpoint that published ports of a family lead to; NULL: none. */
 struct endpoint *ports_endpoint(const struct container *c, uint8_t family);

@@ -2,6 +2,7 @@
 /* GET /info, /version. */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
+#include "engine/network.h"
 #include "sys/fs.h"
 
 #include <stdio.h>
@@ -248,7 +249,7 @@ int engine_info(struct engine *g, struct buf *out, struct err *e)
 			 : (const char *const[]){"name=seccomp,profile=builtin", NULL});
 	list_key(&w, "CDISpecDirs", NULL);
 	jw_key(&w, "Warnings");
-	jw_null(&w);
+	network_warnings(g, &w);
 	jw_obj_end(&w);
 	return 0;
 }

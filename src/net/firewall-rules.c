@@ -77,8 +77,8 @@ int firewall_send(struct firewall *fw, const struct nft_batch *b)
 	}
 }
 
-/* Dump objects of one kind; fn sees each message of our table's family. */
-static int dump(struct firewall *fw, int what, mnl_cb_t fn, void *ud)
+/* Dump objects of one kind; fn sees each message. */
+static int dump_family(struct firewall *fw, uint8_t family, int what, mnl_cb_t fn, void *ud)
 {
 	char room[32768];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(room);
@@ -90,7 +90,7 @@ static int dump(struct firewall *fw, int what, mnl_cb_t fn, void *ud)
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	h->nlmsg_seq = seq;
 	nfg = mnl_nlmsg_put_extra_header(h, sizeof(*nfg));
-	nfg->nfgen_family = NFPROTO_INET;
+	nfg->nfgen_family = family;
 	nfg->version = NFNETLINK_V0;
 	/* The attribute of the table's name is number 1 of rules, chains and sets alike; the kernel
 	 * filters by it where it can. */
@@ -129,6 +129,11 @@ bool firewall_subject_read(const struct nlmsghdr *h, uint16_t name_attr, uint16_
 {
 	*ret = (struct firewall_subject){.name_attr = name_attr, .flags_attr = flags_attr};
 	return mnl_attr_parse(h, sizeof(struct nfgenmsg), attribute, ret) >= 0 && ret->table;
+}
+
+static int dump(struct firewall *fw, int what, mnl_cb_t fn, void *ud)
+{
+	return dump_family(fw, NFPROTO_INET, what, fn, ud);
 }
 
 /* Is the object one of our table? Then its name (of a rule: that of its chain). */
@@ -307,6 +312,28 @@ int firewall_rules_write(struct firewall *fw, struct err *e)
 					       "the rules of nft table %s do not stay as they are "
 					       "written",
 					       fw->table);
+}
+
+/* ---- iptables beside us ---- */
+
+static int look_forward(const struct nlmsghdr *h, void *ud)
+{
+	struct firewall_subject s;
+	bool *drops = ud;
+
+	if (firewall_subject_read(h, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, &s) && s.name &&
+	    strcmp(s.table, "filter") == 0 && strcmp(s.name, "FORWARD") == 0)
+		*drops = s.flags == NF_DROP;
+	return MNL_CB_OK;
+}
+
+bool firewall_iptables_drops(struct firewall *fw, uint8_t family)
+{
+	bool drops = false;
+
+	return dump_family(fw, family == 6 ? NFPROTO_IPV6 : NFPROTO_IPV4, NFT_MSG_GETCHAIN,
+			   look_forward, &drops) == 0 &&
+	       drops;
 }
 
 /* ---- taking away ---- */

@@ -20,7 +20,7 @@ const char *const firewall_set_names[SET_COUNT] = {
 	[SET_MASKED] = "masked",       [SET_SNAT4] = "snat4",	      [SET_SNAT6] = "snat6",
 	[SET_PORTS4] = "ports4",       [SET_PORTS4_AT] = "ports4_at", [SET_PORTS6] = "ports6",
 	[SET_PORTS6_AT] = "ports6_at", [SET_DIRECT4] = "direct4",     [SET_DIRECT6] = "direct6",
-	[SET_GUARD] = "guard",
+	[SET_SELF4] = "self4",	       [SET_SELF6] = "self6",	      [SET_GUARD] = "guard",
 };
 
 /* ---- lists of elements ---- */
@@ -134,6 +134,9 @@ static void port_element(struct elements *l, const struct firewall_port *p)
 	nft_key_port(el, p->host_port);
 	nft_data_ip(el, p->to);
 	nft_data_port(el, p->to_port);
+	el = elements_new(l, six ? SET_SELF6 : SET_SELF4);
+	nft_key_ip(el, p->to);
+	nft_key_ip(el, p->to);
 }
 
 /* ---- changes ---- */
@@ -157,6 +160,13 @@ static bool forget(struct firewall *fw, const struct nft_element *el)
 	old = map_del(fw->want, key);
 	free(old);
 	return old != NULL;
+}
+
+static int by_set(const void *a, const void *b)
+{
+	const struct nft_element *x = a, *y = b;
+
+	return (x->set > y->set) - (x->set < y->set);
 }
 
 /* Runs of one set become one message. */
@@ -231,11 +241,12 @@ static int ensure_ready(struct firewall *fw, struct err *e)
 	return 0;
 }
 
-static int apply(struct firewall *fw, const struct elements *l, bool add)
+static int apply(struct firewall *fw, struct elements *l, bool add)
 {
 	AUTO_BUF struct buf text = BUF_INIT(FIREWALL_BATCH_MAX);
 	struct nft_batch b;
 
+	qsort(l->v, l->n, sizeof(*l->v), by_set);
 	nft_batch_begin(&b, &text, fw->seq, fw->table);
 	put(&b, l, add);
 	return nft_batch_end(&b) ? firewall_send(fw, &b) : -EMSGSIZE;
@@ -257,7 +268,7 @@ static bool all_there(const struct firewall *fw, const struct elements *l)
 	return true;
 }
 
-static int add(struct firewall *fw, const struct elements *l, struct err *e)
+static int add(struct firewall *fw, struct elements *l, struct err *e)
 {
 	int rc;
 

@@ -65,6 +65,9 @@ int firewall_repair(struct firewall *fw, struct err *e);
 /* Are the rules there? Asks the kernel. */
 bool firewall_is_whole(struct firewall *fw);
 
+/* Has the FORWARD chain that iptables makes in nf_tables the policy DROP? Family 4 or 6. */
+bool firewall_iptables_drops(struct firewall *fw, uint8_t family);
+
 /* ---- what others do to the rules ---- */
 #define FIREWALL_LOST	 1 /* something of ours was taken away: firewall_repair() */
 #define FIREWALL_FOREIGN 2 /* a FORWARD chain as iptables makes it changed */

@@ -166,9 +166,13 @@ static void add_port_u8(struct nl_batch *b, const char *name, uint16_t attr, uin
 	mnl_attr_nest_end(h, info);
 }
 
-static void add_isolated(struct nl_batch *b, const char *name)
+/* Hairpin: where bridges pass through netfilter (net.bridge.bridge-nf-call-iptables), a container
+ * that calls its own published port gets its packets back by the port they came from. */
+static void add_port(struct nl_batch *b, const char *name, bool isolated)
 {
-	add_port_u8(b, name, IFLA_BRPORT_ISOLATED, 1, "isolate a port", 0);
+	add_port_u8(b, name, IFLA_BRPORT_MODE, 1, "set up a port", 0);
+	if (isolated)
+		add_port_u8(b, name, IFLA_BRPORT_ISOLATED, 1, "isolate a port", 0);
 }
 
 void link_ports_disable(const char (*names)[IFNAMSIZ], size_t n)
@@ -234,8 +238,7 @@ static int make(struct nl *host, const struct link_end *l, int netns, struct err
 		put_veth(h, l, netns);
 		if (l->alias)
 			add_alias(b, l->outside, l->alias);
-		if (l->isolated)
-			add_isolated(b, l->outside);
+		add_port(b, l->outside, l->isolated);
 	} else {
 		put_lan(h, l, parent, netns);
 	}
