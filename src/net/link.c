@@ -204,8 +204,7 @@ int link_port_attach(const char *name, const char *bridge, bool isolated, struct
 	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL, "attach to the bridge", 0);
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
 	mnl_attr_put_u32(h, IFLA_MASTER, link_index(&nl, bridge));
-	if (isolated)
-		add_isolated(b, name);
+	add_port(b, name, isolated);
 	rc = nl_send(&nl, b, e);
 	nl_close(&nl);
 	return rc < 0 ? err_wrap(e, "interface %s", name) : 0;
