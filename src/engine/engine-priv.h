@@ -40,7 +40,7 @@ struct mount_point {
 	const char *options; /* tmpfs: comma list */
 	const char *device;  /* volume with o=bind: the path that is mounted instead of source */
 	bool device_ro;
-	bool tmpfs; /* volume of type tmpfs: mounted at source while it is used */
+	bool mounted; /* volume with a file system of its own, mounted at source while it is used */
 	const char *image, *image_ref; /* of type image: its id, and what the user called it */
 	struct strs lower; /* its layers as the snapshot names them, topmost first; not kept */
 };
@@ -295,6 +295,10 @@ const char *mount_real_source(const struct mount_point *m);
 int volume_mount(struct container *c, const struct mount_point *m, struct err *e);
 /* After an exit: what no running container uses any more is unmounted. */
 void volumes_unmount(struct container *c);
+/* What the shim mounts: struct shim_volume. */
+int volumes_for_shim(struct container *c, struct objs *ret, struct arena *a, struct err *e);
+int volume_detach(const char *mountpoint, struct err *e); /* nothing is mounted there afterwards */
+int volume_remove_row(struct engine *g, const char *name, struct err *e);
 /* A map as a JSON object. */
 void map_text(const struct strmap *m, struct buf *out);
 

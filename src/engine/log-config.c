@@ -122,18 +122,9 @@ static int check_address(const char *v, struct err *e)
 	struct log_address a;
 	int rc = *v ? log_address_parse(v, &a) : 0;
 
-	if (rc == -EPROTONOSUPPORT && str_starts(v, "tcp+tls://"))
-		return err_set(e, ERR_UNSUPPORTED,
-			       "syslog over TLS is not built in coracle yet: %s", v);
 	if (rc == -EPROTONOSUPPORT)
 		return err_set(e, ERR_INVALID, "unsupported scheme: '%.*s'", (int)strcspn(v, ":"),
 			       v);
-	if (rc == -EDESTADDRREQ)
-		return err_set(
-			e, ERR_UNSUPPORTED,
-			"syslog-address needs a numeric address, host names are not built in "
-			"coracle yet: %s",
-			v);
 	if (rc < 0)
 		return err_set(e, ERR_INVALID,
 			       "syslog-address should be in form proto://address, got %s", v);
@@ -186,8 +177,6 @@ static int check_value(const char *k, const char *v, struct err *e)
 		return err_set(e, ERR_INVALID, "invalid syslog facility");
 	} else if (strcmp(k, "syslog-format") == 0 && log_syslog_format(v) < 0) {
 		return err_set(e, ERR_INVALID, "Invalid syslog format");
-	} else if (str_starts(k, "syslog-tls-")) {
-		return err_set(e, ERR_UNSUPPORTED, "syslog over TLS is not built in coracle yet");
 	}
 	return 0;
 }
@@ -448,6 +437,11 @@ int log_config_shim(const struct container *c, struct shim_log_config *s, struct
 		journal_fields(c, &attrs, s->tag, &s->fields, a);
 	s->address = option(l, "syslog-address");
 	s->format = option(l, "syslog-format");
+	s->tls_ca = option(l, "syslog-tls-ca-cert");
+	s->tls_cert = option(l, "syslog-tls-cert");
+	s->tls_key = option(l, "syslog-tls-key");
+	/* Docker: any value but "" */
+	s->tls_skip_verify = option(l, "syslog-tls-skip-verify") != NULL;
 	s->facility = log_syslog_facility(option(l, "syslog-facility"));
 	s->non_blocking = mode && strcmp(mode, "non-blocking") == 0;
 	s->buffer = option_bytes(l, "max-buffer-size", 0);

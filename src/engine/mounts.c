@@ -36,7 +36,7 @@ static const struct json_field mount_point_fields[] = {
 	MP(JT_STR, options, "Options"),
 	MP(JT_STR, device, "Device"),
 	MP(JT_BOOL, device_ro, "DeviceReadOnly"),
-	MP(JT_BOOL, tmpfs, "Tmpfs"),
+	MP(JT_BOOL, mounted, "Tmpfs"),
 	MP(JT_STR, image, "Image"),
 	MP(JT_STR, image_ref, "ImageReference"),
 	{0},
@@ -238,7 +238,7 @@ static int use_volume(struct resolve *r, struct mount_point *m,
 		m->device = path_clean(local.device, r->a);
 		m->device_ro = volume_local_is_ro(&local);
 	}
-	m->tmpfs = local.type && !m->device;
+	m->mounted = local.type && !m->device;
 	if (made)
 		engine_event_publish(r->g, "volume", "create", m->name, "driver", "local", NULL);
 	return 0;
@@ -247,6 +247,27 @@ static int use_volume(struct resolve *r, struct mount_point *m,
 static int invalid_mount(struct err *e, const char *type, const char *text)
 {
 	return err_set(e, ERR_INVALID, "invalid mount config for type \"%s\": %s", type, text);
+}
+
+/* TmpfsOptions.Options: [["noexec"],["uid","1000"]] */
+static int tmpfs_options(struct resolve *r, const char *text, struct mount_point *m)
+{
+	AUTO(json) struct json *list = NULL;
+
+	if (json_parse(text, strlen(text), &list, r->e) < 0)
+		return -1;
+	for (size_t i = 0; i < json_len(list); i++) {
+		const struct json *item = json_at(list, i);
+		const char *k = json_str(json_at(item, 0)), *v = json_str(json_at(item, 1));
+		AUTO_FREE char *word = v ? xasprintf("%s=%s", k ? k : "", v) : xstrdup(k ? k : "");
+
+		if (json_len(item) > 2 || (json_len(item) == 2 && !v) || strchr(word, ',') ||
+		    !tmpfs_option_is_known(word))
+			return invalid_mount(r->e, "tmpfs",
+					     arena_printf(r->a, "invalid option: \"%s\"", word));
+		m->options = arena_printf(r->a, "%s,%s", m->options, word);
+	}
+	return 0;
 }
 
 static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct mount_point *m)
@@ -313,10 +334,6 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 	if (strcmp(type, "tmpfs") == 0) {
 		if (s->source && *s->source)
 			return invalid_mount(e, type, "field Source must not be specified");
-		if (s->tmpfs && s->tmpfs->options && strcmp(s->tmpfs->options, "null") != 0 &&
-		    strcmp(s->tmpfs->options, "[]") != 0)
-			return err_set(e, ERR_UNSUPPORTED,
-				       "TmpfsOptions.Options is not built in coracle yet");
 		if (s->tmpfs && s->tmpfs->size_bytes < 0)
 			return invalid_mount(e, type, "field SizeBytes must not be negative");
 		m->options = arena_printf(
@@ -325,7 +342,7 @@ static int mount_from_spec(struct resolve *r, const struct mount_spec *s, struct
 		if (s->tmpfs && s->tmpfs->size_bytes)
 			m->options = arena_printf(r->a, "%s,size=%lld", m->options,
 						  (long long)s->tmpfs->size_bytes);
-		return 0;
+		return s->tmpfs && s->tmpfs->options ? tmpfs_options(r, s->tmpfs->options, m) : 0;
 	}
 	m->name = s->source;
 	m->driver = "local";
@@ -462,7 +479,7 @@ void mounts_release(struct container *c, bool remove_anonymous)
 
 		if (!m[i].anonymous || volume_in_use(c->g, m[i].name, c))
 			continue;
-		if (store_volume_remove(c->g->store, m[i].name, &e) == 0)
+		if (volume_remove_row(c->g, m[i].name, &e) == 0)
 			engine_event_publish(c->g, "volume", "destroy", m[i].name, "driver",
 					     "local", NULL);
 	}
@@ -549,7 +566,8 @@ int mounts_prepare(struct container *c, const struct store_snapshot *sn, struct 
 	for (size_t i = 0; sn && i < c->meta.mounts.n; i++) {
 		AUTO_FD int root = FD_NONE, dst = FD_NONE;
 
-		if (strcmp(m[i].type, "volume") != 0 || m[i].no_copy || m[i].subpath || m[i].tmpfs)
+		if (strcmp(m[i].type, "volume") != 0 || m[i].no_copy || m[i].subpath ||
+		    m[i].mounted)
 			continue;
 		dst = fs_open_dir(mount_real_source(&m[i]));
 		if (dst == -ENOENT && m[i].device)
@@ -582,7 +600,7 @@ int mounts_sources(struct container *c, struct err *e)
 				return -1;
 			continue;
 		}
-		if ((m[i].device || m[i].tmpfs) && volume_mount(c, &m[i], e) < 0)
+		if ((m[i].device || m[i].mounted) && volume_mount(c, &m[i], e) < 0)
 			return -1;
 		if (m[i].subpath) {
 			AUTO_FREE char *base = NULL;

@@ -100,11 +100,12 @@ static int write_shim_json(struct container *c, int dir, const struct store_snap
 				.stdin_once = c->meta.config.stdin_once,
 				.network = !list_empty(&c->endpoints),
 				.trace = c->g->trace};
-	AUTO_FREE char *profile = container_run_path(c, "seccomp.json");
+	AUTO_FREE char *profile = container_run_path(c, "seccomp.json"),
+		       *helper = xasprintf("%s/coracle-tls", c->g->program_dir);
 
 	if (security_parse(&c->host.security_opt, c->host.privileged, &sec, a, e) < 0)
 		return -1;
-	if (log_config_shim(c, &s.log, a, e) < 0)
+	if (log_config_shim(c, &s.log, a, e) < 0 || volumes_for_shim(c, &s.volumes, a, e) < 0)
 		return -1;
 	s.rootfs.layers_dir = sn->layers_dir;
 	s.rootfs.lower = (struct strs){.v = sn->lower, .n = sn->nlower, .set = true};
@@ -120,6 +121,7 @@ static int write_shim_json(struct container *c, int dir, const struct store_snap
 	}
 	s.cgroup_parent = c->host.cgroup_parent && *c->host.cgroup_parent ? c->host.cgroup_parent
 									  : NULL;
+	s.helper = helper;
 	s.init_path = c->host.init > 0 ? c->g->init_path : NULL;
 	json_encode(&w, &shim_config_schema, &s);
 	return put_file(dir, SHIM_CONFIG_FILE, text.p, text.n, e);

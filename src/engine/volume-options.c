@@ -2,8 +2,9 @@
 /*
  * Options of the local volume driver: type, device and o, as of mount(8). A bind ("o=bind") is no
  * mount on the host: containers get the device's path itself, so that removing the volume can never
- * reach the user's files. A tmpfs is mounted at the volume's folder while a container that uses it
- * runs, because they all must see the same one.
+ * reach the user's files. Every other file system is mounted at the volume's folder while a
+ * container that uses it runs, because they all must see the same one: tmpfs by the engine, what
+ * may take long (nfs, cifs, block devices) by the shim.
  */
 #include "engine/engine-priv.h"
 #include "sys/fs.h"
@@ -88,11 +89,6 @@ int volume_options_check(const struct strmap *options, struct err *e)
 				       v.device);
 		return 0;
 	}
-	if (strcmp(v.type, "tmpfs") != 0)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "volumes of type \"%s\" are not built in coracle yet; tmpfs and "
-			       "o=bind are",
-			       v.type);
 	return 0;
 }
 
@@ -101,43 +97,13 @@ const char *mount_real_source(const struct mount_point *m)
 	return m->device ? m->device : m->source;
 }
 
-static bool is_mounted(const char *path)
-{
-	struct statx st;
-
-	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &st) == 0 &&
-	       (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
-}
-
-static int mount_tmpfs(const char *path, const struct volume_local *v, struct err *e)
-{
-	AUTO(arena) struct arena *a = arena_new();
-	struct str rest = str_of(v->o ? v->o : ""), one;
-	AUTO_FD int target = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-		    fs = FD_NONE;
-	const char *words[64];
-	struct mount_opts o;
-	size_t n = 0;
-	int rc;
-
-	while (rest.n > 0 && n < ARRAY_SIZE(words) && str_cut(&rest, ',', &one))
-		if (one.n > 0)
-			words[n++] = arena_strndup(a, one.p, one.n);
-	mount_opts_parse(words, n, &o);
-	fs = mount_new("tmpfs", v->device, o.data, o.ndata, o.attr_set);
-	mount_opts_done(&o);
-	rc = target < 0 ? target : fs < 0 ? fs : mount_attach(fs, target);
-	return rc < 0 ? err_sys(e, rc, "failed to mount local volume: mount %s:%s, data: %s",
-				v->device, path, v->o ? v->o : "")
-		      : 0;
-}
-
 int volume_mount(struct container *c, const struct mount_point *m, struct err *e)
 {
 	AUTO(arena) struct arena *a = arena_new();
 	AUTO(store_volume) struct store_volume *v = NULL;
 	struct volume_local o;
 	struct stat st;
+	int rc;
 
 	if (m->device) {
 		if (stat(m->device, &st) < 0)
@@ -147,12 +113,56 @@ int volume_mount(struct container *c, const struct mount_point *m, struct err *e
 				       m->source, m->device, m->source);
 		return 0;
 	}
-	if (!m->tmpfs || is_mounted(m->source))
+	if (!m->mounted || mount_is_at(m->source))
 		return 0;
 	if (store_volume_get(c->g->store, m->name, &v, e) < 0 ||
 	    volume_local_parse(v->options, &o, a, e) < 0)
 		return -1;
-	return mount_tmpfs(v->mountpoint, &o, e);
+	if (o.type && strcmp(o.type, "tmpfs") != 0) {
+		if (m->subpath)
+			return err_set(e, ERR_UNSUPPORTED,
+				       "volume-subpath of a volume of type \"%s\" that is not "
+				       "mounted is not built in coracle yet",
+				       o.type);
+		return 0; /* the shim's: it may take long */
+	}
+	rc = mount_at(v->mountpoint, "tmpfs", o.device, o.o);
+	return rc < 0 ? err_sys(e, rc,
+				"error while mounting volume '%s': failed to mount local volume: "
+				"mount %s:%s, data: %s",
+				v->mountpoint, o.device, v->mountpoint, o.o ? o.o : "")
+		      : 0;
+}
+
+int volumes_for_shim(struct container *c, struct objs *ret, struct arena *a, struct err *e)
+{
+	const struct mount_point *m = c->meta.mounts.v;
+	struct shim_volume *out = arena_alloc(a, (c->meta.mounts.n + 1) * sizeof(*out));
+
+	*ret = (struct objs){.v = out};
+	for (size_t i = 0; i < c->meta.mounts.n; i++) {
+		AUTO(store_volume) struct store_volume *v = NULL;
+		struct volume_local o;
+
+		if (!m[i].mounted || !m[i].name)
+			continue;
+		if (store_volume_get(c->g->store, m[i].name, &v, e) < 0 ||
+		    volume_local_parse(v->options, &o, a, e) < 0)
+			return -1;
+		if (o.type && o.device && strcmp(o.type, "tmpfs") != 0)
+			out[ret->n++] = (struct shim_volume){arena_strdup(a, v->mountpoint), o.type,
+							     o.device, o.o};
+	}
+	return 0;
+}
+
+int volume_detach(const char *mountpoint, struct err *e)
+{
+	if (mount_is_at(mountpoint) && umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		return err_sys(e, -errno, "unmount %s", mountpoint);
+	if (mount_is_at(mountpoint))
+		return err_set(e, ERR_CONFLICT, "%s is still mounted", mountpoint);
+	return 0;
 }
 
 static bool in_use_now(struct engine *g, const char *name)
@@ -174,6 +184,6 @@ void volumes_unmount(struct container *c)
 	const struct mount_point *m = c->meta.mounts.v;
 
 	for (size_t i = 0; i < c->meta.mounts.n; i++)
-		if (m[i].tmpfs && is_mounted(m[i].source) && !in_use_now(c->g, m[i].name))
+		if (m[i].mounted && mount_is_at(m[i].source) && !in_use_now(c->g, m[i].name))
 			umount2(m[i].source, MNT_DETACH | UMOUNT_NOFOLLOW);
 }

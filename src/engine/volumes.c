@@ -164,6 +164,16 @@ int engine_volume_inspect(struct engine *g, const char *name, struct buf *out, s
 	return 0;
 }
 
+int volume_remove_row(struct engine *g, const char *name, struct err *e)
+{
+	AUTO(store_volume) struct store_volume *v = NULL;
+
+	/* Whatever a killed engine left mounted must not be there when the folder is removed. */
+	if (store_volume_get(g->store, name, &v, e) < 0 || volume_detach(v->mountpoint, e) < 0)
+		return -1;
+	return store_volume_remove(g->store, name, e);
+}
+
 int engine_volume_remove(struct engine *g, const char *name, bool force, struct err *e)
 {
 	AUTO_BUF struct buf users = BUF_INIT(1 << 16);
@@ -179,7 +189,7 @@ int engine_volume_remove(struct engine *g, const char *name, bool force, struct 
 	if (users.n > 0)
 		return err_set(e, ERR_CONFLICT, "remove %s: volume is in use - [%s]", name,
 			       buf_text(&users));
-	if (store_volume_remove(g->store, name, e) < 0) {
+	if (volume_remove_row(g, name, e) < 0) {
 		if (force && e->kind == ERR_NOT_FOUND) {
 			err_clear(e);
 			return 0;

@@ -67,6 +67,19 @@ char *log_json_encode(struct log_file *f, const struct log_record *r, char *o);
 size_t log_local_room(const struct log_record *r);
 char *log_local_encode(const struct log_record *r, char *o);
 
+/* ---- TLS: dial.c ---- */
+struct log_dial {
+	struct process helper;
+	bool running;
+	int status_fd; /* readable once the handshake is over */
+};
+int log_dial_start(struct log_dial *d, const struct log_tls *t, const struct log_address *a,
+		   int *ret_fd);
+/* 0: connected, -EAGAIN: not yet, -ECONNREFUSED: why says it. */
+int log_dial_result(struct log_dial *d, char *why, size_t size);
+/* The socket is closed already. flush: wait a second for what is on its way. */
+void log_dial_end(struct log_dial *d, bool flush);
+
 /* ---- sockets: remote.c ---- */
 struct log_remote;
 int log_remote_open(const struct log_options *o, struct log_remote **ret, struct err *e);

@@ -30,11 +30,24 @@ struct log_address {
 	struct sockaddr_storage addr;
 	socklen_t len;
 	int type;	    /* SOCK_STREAM, SOCK_DGRAM */
-	const char *scheme; /* "udp", "tcp", "unix", "unixgram" */
+	const char *scheme; /* "udp", "tcp", "tcp+tls", "unix", "unixgram" */
+	bool tls;
+	char host[256]; /* of udp, tcp and tcp+tls: name or number */
+	uint16_t port;
 };
-/* "udp://192.0.2.1:514", "tcp://[2001:db8::1]", "unix:///dev/log": port 514 unless given. -EINVAL:
- * not of this form; -EPROTONOSUPPORT: another scheme; -EDESTADDRREQ: a name instead of a number. */
+/* "udp://192.0.2.1:514", "tcp://[2001:db8::1]", "tcp+tls://logs.example", "unix:///dev/log": port
+ * 514 unless given, 6514 with TLS. A name leaves addr empty (AF_UNSPEC): see log_address_number().
+ * -EINVAL: not of this form; -EPROTONOSUPPORT: another scheme. */
 int log_address_parse(const char *text, struct log_address *ret);
+/* Fill in addr from the number of a host. -EINVAL: it is none. */
+int log_address_number(struct log_address *a, const char *number);
+
+/* TLS to a syslog server is the helper's: docs/adr/0007-tls-by-a-helper.md. */
+struct log_tls {
+	const char *helper; /* coracle-tls; it also resolves names */
+	const char *ca, *cert, *key;
+	bool skip_verify;
+};
 
 enum log_syslog { LOG_SYSLOG_UNIX, LOG_SYSLOG_3164, LOG_SYSLOG_5424, LOG_SYSLOG_5424_MICRO };
 /* Docker's names ("" is the first); negative: none of them. */
@@ -52,6 +65,7 @@ struct log_options {
 	/* socket */
 	enum log_socket { LOG_NO_SOCKET, LOG_SYSLOG, LOG_JOURNAL } socket;
 	const char *address; /* syslog; NULL: this machine's */
+	struct log_tls tls;
 	const char *tag;
 	enum log_syslog syslog;
 	int facility;

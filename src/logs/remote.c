@@ -8,6 +8,7 @@
 #include "logs/logs-priv.h"
 
 #include "base/mem.h"
+#include "sys/resolve.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -27,7 +28,10 @@
 struct log_remote {
 	enum log_socket kind;
 	struct log_address to;
-	char *name; /* of the target, in messages */
+	struct log_tls tls; /* strings are ours */
+	struct log_dial dial;
+	char why[512]; /* of a failed handshake */
+	char *name;    /* of the target, in messages */
 	int fd;
 	bool connecting, hurry;
 	int64_t retry_at;  /* no socket: monotonic */
@@ -55,11 +59,13 @@ static void tell(struct log_remote *m, const char *what)
 static void went_down(struct log_remote *m, int error)
 {
 	fd_close(&m->fd);
+	log_dial_end(&m->dial, false);
 	m->connecting = false;
 	m->sent = 0; /* a message of which a part arrived is sent again whole */
 	m->retry_at = clock_mono_ns() + RETRY_NS;
 	if (!m->down_told)
-		tell(m, strerrordesc_np(error));
+		tell(m, *m->why ? m->why : strerrordesc_np(error));
+	m->why[0] = '\0';
 	m->down_told = true;
 }
 
@@ -82,6 +88,12 @@ static int remote_connect(struct log_remote *m)
 {
 	const int size = SEND_SIZE;
 
+	if (m->to.tls) {
+		int res = log_dial_start(&m->dial, &m->tls, &m->to, &m->fd);
+
+		m->connecting = res == 0;
+		return res;
+	}
 	m->fd = socket(m->to.addr.ss_family, m->to.type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (m->fd < 0)
 		return -errno;
@@ -102,12 +114,20 @@ static int remote_connect(struct log_remote *m)
 	return rc;
 }
 
-static int connect_result(const struct log_remote *m)
+static int connect_result(struct log_remote *m)
 {
 	int error = 0;
 	socklen_t n = sizeof error;
 
+	if (m->to.tls)
+		return log_dial_result(&m->dial, m->why, sizeof m->why);
 	return getsockopt(m->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0 ? -errno : -error;
+}
+
+static struct pollfd connect_poll(const struct log_remote *m)
+{
+	return m->to.tls ? (struct pollfd){.fd = m->dial.status_fd, .events = POLLIN}
+			 : (struct pollfd){.fd = m->fd, .events = POLLOUT};
 }
 
 static int connect_wait(struct log_remote *m)
@@ -115,13 +135,15 @@ static int connect_wait(struct log_remote *m)
 	int rc = remote_connect(m);
 
 	if (rc == 0 && m->connecting) {
-		struct pollfd p = {.fd = m->fd, .events = POLLOUT};
+		struct pollfd p = connect_poll(m);
 
 		rc = poll(&p, 1, CONNECT_MS) == 1 ? connect_result(m) : -ETIMEDOUT;
 		m->connecting = false;
 	}
-	if (rc < 0)
+	if (rc < 0) {
 		fd_close(&m->fd);
+		log_dial_end(&m->dial, false);
+	}
 	return rc;
 }
 
@@ -138,6 +160,22 @@ static int local_syslog(struct log_remote *m)
 	return -ENOENT;
 }
 
+/* Once: a server that moves is found at the container's next start. The helper that dials TLS asks
+ * every time. */
+static int syslog_resolve(struct log_remote *m)
+{
+	char number[INET6_ADDRSTRLEN];
+	int rc = m->to.addr.ss_family == AF_UNSPEC ? resolve_host(m->tls.helper, m->to.host, number)
+						   : 0;
+
+	if (rc < 0)
+		snprintf(m->why, sizeof m->why, "lookup %s: %s", m->to.host,
+			 rc == -ENOENT ? "no such host" : strerrordesc_np(-rc));
+	else if (m->to.addr.ss_family == AF_UNSPEC)
+		rc = log_address_number(&m->to, number);
+	return rc;
+}
+
 static int syslog_open(struct log_remote *m, const struct log_options *o, struct err *e)
 {
 	int rc;
@@ -150,8 +188,12 @@ static int syslog_open(struct log_remote *m, const struct log_options *o, struct
 		return local_syslog(m) < 0 ? err_set(e, ERR_SYSTEM, "Unix syslog delivery error")
 					   : 0;
 	rc = log_address_parse(o->address, &m->to);
+	if (rc == 0 && !m->to.tls && *m->to.host)
+		rc = syslog_resolve(m);
 	if (rc == 0)
 		rc = connect_wait(m);
+	if (rc < 0 && *m->why)
+		return err_set(e, ERR_SYSTEM, "dial %s: %s", o->address, m->why);
 	if (rc < 0)
 		return err_sys(e, rc, "dial %s: connect", o->address);
 	return 0;
@@ -176,6 +218,12 @@ int log_remote_open(const struct log_options *o, struct log_remote **ret, struct
 
 	*m = (struct log_remote){.kind = o->socket,
 				 .fd = FD_NONE,
+				 .dial = {.status_fd = FD_NONE, .helper = {.pidfd = FD_NONE}},
+				 .tls = {.helper = xstrdup(o->tls.helper),
+					 .ca = xstrdup(o->tls.ca),
+					 .cert = xstrdup(o->tls.cert),
+					 .key = xstrdup(o->tls.key),
+					 .skip_verify = o->tls.skip_verify},
 				 .hurry = o->non_blocking,
 				 .limit = limit,
 				 .notice = o->notice,
@@ -328,6 +376,10 @@ bool log_remote_poll(const struct log_remote *m, struct pollfd *ret)
 	/* A stream also tells when its other end has gone. */
 	if (m->fd < 0 || (!waits && m->to.type == SOCK_DGRAM))
 		return false;
+	if (m->connecting) {
+		*ret = connect_poll(m);
+		return true;
+	}
 	*ret = (struct pollfd){.fd = m->fd, .events = waits ? POLLOUT : POLLRDHUP};
 	return true;
 }
@@ -360,11 +412,13 @@ void log_remote_serve(struct log_remote *m)
 			return;
 		rc = remote_connect(m);
 	} else if (m->connecting) {
-		struct pollfd p = {.fd = m->fd, .events = POLLOUT};
+		struct pollfd p = connect_poll(m);
 
 		if (poll(&p, 1, 0) != 1)
 			return;
 		rc = connect_result(m);
+		if (rc == -EAGAIN)
+			return;
 		m->connecting = false;
 	}
 	if (rc < 0) {
@@ -390,7 +444,14 @@ void log_remote_free(struct log_remote *m)
 {
 	if (!m)
 		return;
+	bool up = remote_is_up(m);
+
 	fd_close(&m->fd);
+	log_dial_end(&m->dial, up);
+	free((void *)(uintptr_t)m->tls.helper);
+	free((void *)(uintptr_t)m->tls.ca);
+	free((void *)(uintptr_t)m->tls.cert);
+	free((void *)(uintptr_t)m->tls.key);
 	buf_done(&m->queue);
 	buf_done(&m->fields);
 	buf_done(&m->message);

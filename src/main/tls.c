@@ -6,15 +6,19 @@
  *   coracle-tls serve TARGET   descriptor 3 listens; descriptor 4 ends with the engine
  *   coracle-tls dial HOST PORT descriptor 0 is the plain side; on 3 goes the reason of a failure,
  *                              or nothing
+ *   coracle-tls resolve HOST   prints an address: for programs that are static
  */
 #include "base/log.h"
 #include "base/opts.h"
 #include "tls/tls.h"
 
+#include <netdb.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/banned.h"
 
@@ -60,6 +64,22 @@ static int dial(const struct opts *o, const struct tls_files *f)
 	return 1;
 }
 
+static int resolve(const char *host)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found;
+	char text[INET6_ADDRSTRLEN];
+
+	if (getaddrinfo(host, NULL, &hints, &found) != 0)
+		return 1;
+
+	int rc = getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, NULL, 0,
+			     NI_NUMERICHOST);
+
+	freeaddrinfo(found);
+	return rc != 0 || write(STDOUT_FILENO, text, strlen(text)) < 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct opts o = {0};
@@ -79,9 +99,11 @@ int main(int argc, char **argv)
 			rc = serve(&o, &f);
 		else if (o.argc == 3 && strcmp(o.argv[0], "dial") == 0)
 			rc = dial(&o, &f);
+		else if (o.argc == 2 && strcmp(o.argv[0], "resolve") == 0)
+			rc = resolve(o.argv[1]);
 		else
 			err_set(&e, ERR_INVALID,
-				"usage: coracle-tls serve TARGET | dial HOST PORT");
+				"usage: coracle-tls serve TARGET | dial HOST PORT | resolve HOST");
 	}
 	if (rc == 2)
 		fprintf(stderr, "coracle-tls: %s\n", e.text);

@@ -123,6 +123,11 @@ static int log_open(struct shim *s, const struct shim_config *cfg, struct err *e
 				.compressor = c->compressor,
 				.attrs = c->attrs,
 				.address = c->address,
+				.tls = {.helper = cfg->helper,
+					.ca = c->tls_ca,
+					.cert = c->tls_cert,
+					.key = c->tls_key,
+					.skip_verify = c->tls_skip_verify},
 				.tag = c->tag,
 				.syslog = format < 0 ? LOG_SYSLOG_UNIX : (enum log_syslog)format,
 				.facility = (int)c->facility,
@@ -207,7 +212,7 @@ static int container_run(struct shim *s, const struct shim_request *r, struct en
 	if (state_load(s, &cfg, a, e) < 0 || config_load(s, &oci, a, e) < 0)
 		return -1;
 	trace_point("configuration read");
-	if (log_open(s, &cfg, e) < 0)
+	if (log_open(s, &cfg, e) < 0 || volumes_mount(&cfg, e) < 0)
 		return -1;
 	if (stdio_open(&s->main, s->open_stdin, true, x, e) < 0)
 		return -1;

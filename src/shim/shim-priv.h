@@ -122,6 +122,9 @@ void process_reap(struct io *io);
 void process_exec_tell(struct io *io);
 void process_report(struct shim *s); /* exits whose output is delivered */
 
+/* volumes.c */
+int volumes_mount(const struct shim_config *c, struct err *e);
+
 /* stdio.c */
 void io_init(struct io *io, struct shim *s);
 void io_done(struct io *io);

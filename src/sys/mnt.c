@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/banned.h"
@@ -162,6 +163,37 @@ int mount_new(const char *type, const char *source, const char *const *data, siz
 		return rc;
 	rc = (int)syscall(SYS_fsmount, fs, 1 /* FSMOUNT_CLOEXEC */, (unsigned)attr);
 	return rc < 0 ? -errno : rc;
+}
+
+int mount_at(const char *path, const char *type, const char *source, const char *options)
+{
+	AUTO_FREE char *copy = xstrdup(options ? options : "");
+	AUTO_FD int target = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int fs = FD_NONE;
+	const char *words[128];
+	struct mount_opts o;
+	char *rest = copy, *one;
+	size_t n = 0;
+
+	if (target < 0)
+		return -errno;
+	while (n < ARRAY_SIZE(words) - 1 && (one = strsep(&rest, ",")))
+		if (*one)
+			words[n++] = one;
+	mount_opts_parse(words, n, &o);
+	if (o.sb_ro) /* the array has room for every word, and "ro" is not among the rest */
+		o.data[o.ndata++] = "ro";
+	fs = mount_new(type, source, o.data, o.ndata, o.attr_set);
+	mount_opts_done(&o);
+	return fs < 0 ? fs : mount_attach(fs, target);
+}
+
+bool mount_is_at(const char *path)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &st) == 0 &&
+	       (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
 int mount_clone(int dir_fd, const char *path, bool recursive)

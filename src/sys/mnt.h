@@ -29,6 +29,10 @@ void mount_opts_done(struct mount_opts *o);
 /* A new file system, not yet attached. data: "key=value" or "flag". */
 int mount_new(const char *type, const char *source, const char *const *data, size_t n,
 	      uint64_t attr);
+/* At a folder that is trusted, with options as of mount(8), "ro,size=1m": "ro" holds for the file
+ * system too. */
+int mount_at(const char *path, const char *type, const char *source, const char *options);
+bool mount_is_at(const char *path); /* is something mounted there? */
 int mount_clone(int dir_fd, const char *path,
 		bool recursive); /* detached copy of an existing mount; path "" = dir_fd */
 int mount_attach(int mount_fd, int target_fd);

@@ -130,6 +130,11 @@ static const struct json_field log_fields[] = {
 	JSON_FIELD(JT_STR, struct shim_log_config, tag, "tag", JSON_OMITEMPTY),
 	JSON_FIELD(JT_STR, struct shim_log_config, format, "format", JSON_OMITEMPTY),
 	JSON_FIELD(JT_I64, struct shim_log_config, facility, "facility", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, tls_ca, "tlsCa", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, tls_cert, "tlsCert", JSON_OMITEMPTY),
+	JSON_FIELD(JT_STR, struct shim_log_config, tls_key, "tlsKey", JSON_OMITEMPTY),
+	JSON_FIELD(JT_BOOL, struct shim_log_config, tls_skip_verify, "tlsSkipVerify",
+		   JSON_OMITEMPTY),
 	JSON_FIELD(JT_MAP, struct shim_log_config, fields, "fields", JSON_OMITEMPTY),
 	JSON_FIELD(JT_BOOL, struct shim_log_config, non_blocking, "nonBlocking", JSON_OMITEMPTY),
 	JSON_FIELD(JT_I64, struct shim_log_config, buffer, "buffer", JSON_OMITEMPTY),
@@ -162,6 +167,19 @@ static const struct json_schema seccomp_schema = {
 	seccomp_fields,
 };
 
+static const struct json_field volume_fields[] = {
+	JSON_FIELD(JT_STR, struct shim_volume, path, "path", JSON_REQUIRED),
+	JSON_FIELD(JT_STR, struct shim_volume, type, "type", JSON_REQUIRED),
+	JSON_FIELD(JT_STR, struct shim_volume, device, "device", JSON_REQUIRED),
+	JSON_FIELD(JT_STR, struct shim_volume, options, "options", JSON_OMITEMPTY),
+	{0},
+};
+static const struct json_schema volume_schema = {
+	"volume",
+	sizeof(struct shim_volume),
+	volume_fields,
+};
+
 #define CONF(type, member, key, flags) JSON_FIELD(type, struct shim_config, member, key, flags)
 static const struct json_field config_fields[] = {
 	CONF(JT_STR, id, "id", JSON_REQUIRED),
@@ -172,7 +190,9 @@ static const struct json_field config_fields[] = {
 	JSON_SUB(JT_OBJ, struct shim_config, rootfs, "rootfs", 0, &rootfs_schema),
 	JSON_SUB(JT_OBJ, struct shim_config, seccomp, "seccomp", 0, &seccomp_schema),
 	CONF(JT_STR, cgroup_parent, "cgroupParent", JSON_OMITEMPTY),
+	CONF(JT_STR, helper, "helper", JSON_OMITEMPTY),
 	CONF(JT_STR, init_path, "initPath", JSON_OMITEMPTY),
+	JSON_SUB(JT_OBJS, struct shim_config, volumes, "volumes", JSON_OMITEMPTY, &volume_schema),
 	CONF(JT_BOOL, network, "network", JSON_OMITEMPTY),
 	CONF(JT_BOOL, trace, "trace", JSON_OMITEMPTY),
 	{0},

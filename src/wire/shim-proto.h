@@ -127,6 +127,12 @@ int shim_message_decode(const char *p, size_t n, struct shim_message *ret, struc
 /* Lift a refused answer to an error (kind and text as the shim saw them). Always -1. */
 int shim_message_error(const struct shim_message *m, struct err *e);
 
+/* A volume with a file system of its own (nfs, cifs, a block device), mounted on the host while a
+ * container uses it. Mounting may take as long as a server takes: the shim does it. */
+struct shim_volume {
+	const char *path, *type, *device, *options;
+};
+
 /* ---- files in RUNDIR/containers/ID ---- */
 /* shim.json, written by the engine. */
 struct shim_log_config {
@@ -138,6 +144,8 @@ struct shim_log_config {
 	const char *attrs;	/* json-file: text of an object */
 	const char *address, *tag, *format;
 	int64_t facility;
+	const char *tls_ca, *tls_cert, *tls_key; /* syslog over TLS */
+	bool tls_skip_verify;
 	struct strmap fields; /* journald */
 	bool non_blocking;
 	int64_t buffer;
@@ -159,7 +167,9 @@ struct shim_config {
 	struct shim_rootfs_config rootfs;
 	struct shim_seccomp_config seccomp;
 	const char *cgroup_parent;
+	const char *helper;    /* coracle-tls: resolves names, and dials TLS for the log */
 	const char *init_path; /* coracle-init for --init, or NULL */
+	struct objs volumes;   /* struct shim_volume: mounted before the container is made */
 	bool network;	       /* the engine sets it up: "netns" and "network" */
 	bool trace;
 };

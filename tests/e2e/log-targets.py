@@ -3,6 +3,7 @@
 """Judges of the log drivers: syslog and journal receivers, and an independent reader of "local" files.
 
 log-targets.py udp|tcp PORT OUT      log-targets.py unix|unixgram PATH OUT
+log-targets.py tls PORT OUT CERTS   (folder of ca, server, server-key.pem; asks the client for its certificate)
 log-targets.py journal PATH OUT      (fields as JSON lines)
 log-targets.py local FILE...         (records as JSON lines; exit status 1 on anything malformed)
 """
@@ -11,6 +12,7 @@ import gzip
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
 
@@ -92,8 +94,8 @@ def main():
             local(path)
         return
     out = open(sys.argv[3], "ab", 0)
-    inet = kind in ("udp", "tcp")
-    stream = kind in ("tcp", "unix")
+    inet = kind in ("udp", "tcp", "tls")
+    stream = kind in ("tcp", "tls", "unix")
     sock = socket.socket(socket.AF_INET if inet else socket.AF_UNIX, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if not inet and os.path.exists(where):
@@ -101,6 +103,11 @@ def main():
     sock.bind(("127.0.0.1", int(where)) if inet else where)
     if stream:
         sock.listen(8)
+    if kind == "tls":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[4] + "/server.pem", sys.argv[4] + "/server-key.pem")
+        context.load_verify_locations(sys.argv[4] + "/ca.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
     open(sys.argv[3] + ".ready", "w").close()
     if kind == "journal":
         journal(sock, out)
@@ -109,6 +116,11 @@ def main():
             out.write(sock.recv(1 << 20))
             continue
         conn, _ = sock.accept()
+        if kind == "tls":
+            try:
+                conn = context.wrap_socket(conn, server_side=True)
+            except OSError:
+                continue
         while data := conn.recv(65536):
             out.write(data)
         conn.close()

@@ -24,7 +24,7 @@ teardown() {
 target() {
 	OUT=$BATS_TEST_TMPDIR/$1.out
 	rm -f "$OUT.ready"
-	python3 "$E2E_DIR/log-targets.py" "$1" "$2" "$OUT" 3>&- 4>&- &
+	python3 "$E2E_DIR/log-targets.py" "$1" "$2" "$OUT" "${@:3}" 3>&- 4>&- &
 	PIDS+=($!)
 	wait_for 10 test -e "$OUT.ready"
 }
@@ -117,6 +117,30 @@ local_records() {
 	c rm sys
 }
 
+@test "syslog over TLS with a client's certificate, and to a host by its name" {
+	source "$E2E_DIR/certs.bash"
+	certs=$BATS_TEST_TMPDIR/certs
+	make_certs "$certs"
+	port=$(free_port)
+	target tls "$port" "$certs"
+	tls=(--log-driver syslog --log-opt "syslog-address=tcp+tls://localhost:$port" --log-opt "syslog-tls-ca-cert=$certs/ca.pem")
+	c run --rm "${tls[@]}" --log-opt "syslog-tls-cert=$certs/cert.pem" --log-opt "syslog-tls-key=$certs/key.pem" --log-opt tag=sec default \
+		sh -c 'echo first; seq 5000; echo last >&2'
+	wait_for 10 arrived 'sec\[[0-9]*\]: last'
+	equals "$(grep -c 'sec\[[0-9]*\]: ' "$OUT")" 5002
+	# a server that nobody vouches for
+	run c run --rm --log-driver syslog --log-opt "syslog-address=tcp+tls://localhost:$port" --log-opt "syslog-tls-ca-cert=$certs/other.pem" default true
+	[ "$status" -ne 0 ]
+	contains "$output" "failed to initialize logging driver: dial tcp+tls://localhost:$port: "
+	contains "$output" certificate
+	port=$(free_port)
+	target udp "$port"
+	c run --rm --log-driver syslog --log-opt "syslog-address=udp://localhost:$port" default echo by name
+	wait_for 10 arrived 'by name'
+	run c run --rm --log-driver syslog --log-opt syslog-address=tcp://name.invalid default true
+	contains "$output" "dial tcp://name.invalid: lookup name.invalid: no such host"
+}
+
 @test "syslog over udp, unix and unixgram; facility, RFC 3164, default format" {
 	port=$(free_port)
 	target udp "$port"
@@ -160,7 +184,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(8); time.sleep(
 	wait_for 5 test -S "$sock"
 	for mode in blocking non-blocking; do
 		c run -d --name slow-$mode --log-driver syslog --log-opt syslog-address=unix://"$sock" --log-opt mode=$mode default sh -c \
-			'head -c 20000000 /dev/zero | tr "\0" "\n"; touch /done; sleep 100' >/dev/null
+			'head -c 2000000 /dev/zero | tr "\0" "\n"; touch /done; sleep 100' >/dev/null
 	done
 	wait_for 20 c exec slow-non-blocking test -e /done
 	run ! c exec slow-blocking test -e /done
