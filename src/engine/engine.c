@@ -472,6 +472,7 @@ void engine_close(struct engine *g)
 		return;
 	g->closing = true;
 	attach_done(g);
+	networks_leave(g);
 	engine_timer_free(&g->trash_timer);
 	engine_timer_free(&g->gc_timer);
 	LIST_FOR_EACH (it, &g->order) {

@@ -88,3 +88,24 @@ void network_device_down(struct network *n)
 			log_warn("network %s: %s", n->name, e.text);
 	}
 }
+
+void networks_leave(struct engine *g)
+{
+	struct err e = ERR_INIT;
+
+	LIST_FOR_EACH (it, &g->networks)
+		if (!list_empty(&LIST_ENTRY(it, struct network, link)->endpoints))
+			return;
+	/* one that never used networks has nothing to take away, and does not ask the kernel for it
+	 */
+	if (!g->firewall)
+		return;
+	LIST_FOR_EACH (it, &g->networks) {
+		struct network *n = LIST_ENTRY(it, struct network, link);
+
+		if (network_is_default(n))
+			network_device_down(n);
+	}
+	if (firewall_remove(g->firewall, &e) < 0)
+		log_warn("the rules of the networks stay: %s", e.text);
+}

@@ -79,6 +79,9 @@ struct endpoint {
 /* ---- networks.c: the objects ---- */
 /* Read the rows, make the predefined ones (bridge, host, none). */
 int networks_load(struct engine *g, struct err *e);
+/* The engine stops: when no container needs a network, the default bridge and the rules go. Both
+ * come back with the first container. */
+void networks_leave(struct engine *g);
 void networks_free(struct engine *g);
 /* By name, full id or unique prefix; ERR_NOT_FOUND "network X not found". */
 struct network *network_get(struct engine *g, const char *ref, struct err *e);

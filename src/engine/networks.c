@@ -329,9 +329,19 @@ static const char *docker_bool(int8_t v)
 	return v > 0 ? "true" : "false";
 }
 
-/* The default bridge is what the configuration says now, not what it said when it was made. */
-static void default_bridge(const struct config *c, struct network_create *d, struct arena *a)
+/* Engines of other folders in the same network namespace have a bridge of their own. */
+static const char *own_bridge(const struct engine *g, struct arena *a)
 {
+	char table[32];
+
+	engine_table_name(g, table, sizeof table);
+	return strchr(table, '-') ? arena_printf(a, "cor%s", strchr(table, '-')) : "coracle0";
+}
+
+/* The default bridge is what the configuration says now, not what it said when it was made. */
+static void default_bridge(struct engine *g, struct network_create *d, struct arena *a)
+{
+	const struct config *c = g->config;
 	struct ipam_config *v = arena_alloc(a, 2 * sizeof *v);
 	struct strmap_entry *o = arena_alloc(a, 8 * sizeof *o);
 	struct ip_prefix bip;
@@ -365,7 +375,7 @@ static void default_bridge(const struct config *c, struct network_create *d, str
 	o[no++] = (struct strmap_entry){"com.docker.network.bridge.host_binding_ipv4",
 					is_set(c->ip) ? c->ip : "0.0.0.0"};
 	o[no++] = (struct strmap_entry){"com.docker.network.bridge.name",
-					is_set(c->bridge) ? c->bridge : "coracle0"};
+					is_set(c->bridge) ? c->bridge : own_bridge(g, a)};
 	o[no++] = (struct strmap_entry){
 		"com.docker.network.driver.mtu",
 		c->mtu && *c->mtu > 0 ? arena_printf(a, "%lld", (long long)*c->mtu) : "1500"};
@@ -386,7 +396,7 @@ static int predefine(struct engine *g, const char *name, enum network_driver dri
 		     is_set(s.id);
 
 	if (driver == NET_BRIDGE) {
-		default_bridge(g->config, &d, a);
+		default_bridge(g, &d, a);
 		if (d.ipam.config.n == 0 && known && !s.asked_subnets)
 			d.ipam = s.def.ipam;
 	}
