@@ -2,7 +2,7 @@
 /*
  * A tar stream into a local directory, for `cp`. The stream comes from a container and is hostile:
  * every entry is made below one directory by openat2 without following links; names with ".." are
- * refused. Regular files, directories, symbolic and hard links.
+ * refused. Devices are made where the kernel lets us, as Docker's client does.
  */
 #include "cli/tar.h"
 #include "base/mem.h"
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/banned.h"
 
@@ -185,8 +186,17 @@ static int parent_of(int dir, const char *name, const char **ret_base, struct er
 	return fd;
 }
 
+static int make_device(int parent, const char *base, char type, mode_t mode, dev_t rdev)
+{
+	mode_t kind = type == '3' ? S_IFCHR : S_IFBLK;
+
+	return mknodat(parent, base, kind | (mode & 0777), rdev) < 0
+		       ? -1
+		       : fchmodat(parent, base, mode & 0777, 0);
+}
+
 static int make_entry(struct source *s, int dir, char type, const char *name, const char *link,
-		      mode_t mode, uint64_t size)
+		      mode_t mode, uint64_t size, dev_t rdev)
 {
 	const char *base;
 	AUTO_FD int parent = parent_of(dir, name, &base, s->e);
@@ -210,7 +220,9 @@ static int make_entry(struct source *s, int dir, char type, const char *name, co
 			       ? err_sys(s->e, -errno, "make %s", name)
 			       : 0;
 	if (type == '3' || type == '4')
-		fprintf(stderr, "%s: a device is not copied\n", name);
+		return make_device(parent, base, type, mode, rdev) < 0
+			       ? err_sys(s->e, -errno, "make device %s", name)
+			       : 0;
 	if (type != '0' && type != 0 && type != '7')
 		return take(s, NULL, -1, size) < 0 ? -1 : 0;
 	AUTO_FD int fd = openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -301,7 +313,8 @@ static int one_entry(struct source *s, int dir, const char *h, struct entry *n,
 		size = 0;
 	mode_t mode = (mode_t)number(h + 100, 8) & 07777;
 	int64_t mtime = (int64_t)number(h + 136, 12);
-	if (make_entry(s, dir, type, local, link, mode, size) < 0)
+	dev_t rdev = makedev((unsigned)number(h + 329, 8), (unsigned)number(h + 337, 8));
+	if (make_entry(s, dir, type, local, link, mode, size, rdev) < 0)
 		return -1;
 	if (type == '5')
 		later_add(s, local, mode, mtime);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A directory as a tar stream (POSIX ustar with pax records for long names): `load -i DIR` and
- * `cp` towards a container. Hard links become files of their own.
+ * `cp` towards a container. The second name of a file is a hard link to its first.
  */
 #include "cli/tar.h"
 #include "cli/commands.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -115,10 +116,31 @@ static int file_data(struct conn *k, int fd, uint64_t size, struct err *e)
 	return padding(k, size, e);
 }
 
-static int tree(struct conn *k, int dir, const char *file, const char *name, int depth,
+struct sender {
+	struct conn *k;
+	struct map *names; /* "device:inode" -> name in the archive, of files with several */
+};
+
+/* The name under which the file was sent before; NULL the first time, which is noted. */
+static const char *sent_as(struct sender *s, const struct stat *st, const char *name)
+{
+	char key[48];
+	const char *first;
+
+	if (st->st_nlink < 2)
+		return NULL;
+	snprintf(key, sizeof key, "%llx:%llx", (unsigned long long)st->st_dev,
+		 (unsigned long long)st->st_ino);
+	first = map_get(s->names, key);
+	if (!first)
+		(void)map_set(s->names, key, xstrdup(name));
+	return first;
+}
+
+static int tree(struct sender *s, int dir, const char *file, const char *name, int depth,
 		struct err *e);
 
-static int tree_children(struct conn *k, int dir, const char *file, const char *name, int depth,
+static int tree_children(struct sender *s, int dir, const char *file, const char *name, int depth,
 			 struct err *e)
 {
 	int fd = openat(dir, file, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -136,15 +158,17 @@ static int tree_children(struct conn *k, int dir, const char *file, const char *
 			continue;
 		AUTO_FREE char *child = *name ? xasprintf("%s/%s", name, entry->d_name)
 					      : xstrdup(entry->d_name);
-		rc = tree(k, dirfd(d), entry->d_name, child, depth + 1, e);
+		rc = tree(s, dirfd(d), entry->d_name, child, depth + 1, e);
 	}
 	closedir(d);
 	return rc;
 }
 
-static int tree(struct conn *k, int dir, const char *file, const char *name, int depth,
+static int tree(struct sender *s, int dir, const char *file, const char *name, int depth,
 		struct err *e)
 {
+	struct conn *k = s->k;
+	const char *first;
 	struct stat st;
 	char link[4096];
 
@@ -156,7 +180,7 @@ static int tree(struct conn *k, int dir, const char *file, const char *name, int
 		AUTO_FREE char *slash = xasprintf("%s/", name);
 		if (*name && entry_head(k, slash, '5', "", &st, 0, e) < 0)
 			return -1;
-		return tree_children(k, dir, file, name, depth, e);
+		return tree_children(s, dir, file, name, depth, e);
 	}
 	if (S_ISLNK(st.st_mode)) {
 		ssize_t n = readlinkat(dir, file, link, sizeof link - 1);
@@ -173,6 +197,8 @@ static int tree(struct conn *k, int dir, const char *file, const char *name, int
 				  "", &st, 0, e);
 	if (!S_ISREG(st.st_mode))
 		return 0; /* a socket has nothing to copy */
+	if ((first = sent_as(s, &st, name)))
+		return entry_head(k, name, '1', first, &st, 0, e);
 	AUTO_FD int fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, -errno, "open %s", name);
@@ -184,8 +210,16 @@ static int tree(struct conn *k, int dir, const char *file, const char *name, int
 int tar_send(struct conn *k, const char *path, const char *name, struct err *e)
 {
 	static const char end[2 * BLOCK];
+	struct sender s = {.k = k, .names = map_new()};
+	int rc = tree(&s, AT_FDCWD, path, name, 0, e);
+	const char *key;
+	size_t pos = 0;
+	void *value;
 
-	if (tree(k, AT_FDCWD, path, name, 0, e) < 0 || conn_send_chunk(k, end, sizeof end, e) < 0)
+	while (map_next(s.names, &pos, &key, &value))
+		free(value);
+	map_free(s.names);
+	if (rc < 0 || conn_send_chunk(k, end, sizeof end, e) < 0)
 		return -1;
 	return conn_send_chunk(k, "", 0, e);
 }

@@ -10,6 +10,7 @@
 #include "spec/unpack-proto.h"
 #include "store/store.h"
 #include "sys/fs.h"
+#include "sys/mnt.h"
 #include "sys/spawn.h"
 
 #include <fcntl.h>
@@ -67,6 +68,31 @@ static int detached_root(struct engine *g, struct container *c, bool frozen, str
 	return fd < 0 ? err_sys(e, -errno, "mount the files of the container") : fd;
 }
 
+/*
+ * The volumes and binds of a stopped container, put into its detached root for archives of and into
+ * the folders above them; they end with it. Kernels before 6.15 cannot mount there (EINVAL): the
+ * folders stay empty.
+ */
+static void attach_mounts(struct container *c, int root)
+{
+	const struct mount_point *m = c->meta.mounts.v;
+
+	for (size_t i = 0; i < c->meta.mounts.n; i++) {
+		AUTO_FD int tree = FD_NONE, at = FD_NONE;
+
+		if (!m[i].source || m[i].image)
+			continue;
+		at = fs_open_in_root(root, m[i].destination, O_PATH, 0);
+		if (at < 0)
+			continue; /* it was never started */
+		tree = mount_clone(AT_FDCWD, mount_real_source(&m[i]), !m[i].non_recursive);
+		if (tree < 0 || ((!m[i].rw || m[i].device_ro) &&
+				 mount_attr(tree, MOUNT_ATTR_RDONLY, 0, 0, true) < 0))
+			continue;
+		(void)mount_attach(tree, at);
+	}
+}
+
 /* An fd owned by the caller, or -1. */
 static int open_root(struct engine *g, struct container *c, bool frozen, struct err *e)
 {
@@ -81,6 +107,8 @@ static int open_root(struct engine *g, struct container *c, bool frozen, struct 
 	fd = detached_root(g, c, frozen, e);
 	if (fd < 0)
 		return -1;
+	if (!frozen)
+		attach_mounts(c, fd);
 	dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* fsmount gives O_PATH */
 	close(fd);
 	return dir < 0 ? err_sys(e, -errno, "open the root of container %s", c->id) : dir;
@@ -135,7 +163,7 @@ static void clean_path(const char *path, struct location *l)
 	l->rest = p;
 }
 
-static const struct mount_point *mount_at(const struct container *c, const char *path)
+static const struct mount_point *mount_of(const struct container *c, const char *path)
 {
 	const struct mount_point *m = c->meta.mounts.v, *best = NULL;
 	size_t length = 0;
@@ -162,7 +190,7 @@ static int enter_mount(struct container *c, struct location *l, struct err *e)
 	struct stat st;
 	int root;
 
-	l->m = mount_at(c, l->path);
+	l->m = mount_of(c, l->path);
 	if (!l->m) {
 		AUTO_FD int fd = fs_open_in_root(l->fd, l->path, O_PATH | O_NOFOLLOW, 0);
 		ssize_t n;
@@ -172,7 +200,7 @@ static int enter_mount(struct container *c, struct location *l, struct err *e)
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 		n = readlink(link, real, sizeof(real) - 1);
 		real[n > 0 ? n : 0] = '\0';
-		l->m = mount_at(c, real);
+		l->m = mount_of(c, real);
 		if (!l->m)
 			return 0;
 		snprintf(l->path, sizeof(l->path), "%s", real);

@@ -66,6 +66,43 @@ tree() { # CONTAINER PATH: the members of its archive
 	equals "$(cat out/tolink)" t
 }
 
+@test "hard links stay hard links, both ways" {
+	rm -rf hard && mkdir hard && echo h >hard/one && ln hard/one hard/two
+	for n in on off; do
+		run -0 c cp hard "$n:/tmp/hard"
+		run -0 c cp "$n:/tmp/hard" out/$n
+		equals "$(stat -c %h out/$n/one out/$n/two | tr '\n' ' ')" "2 2 "
+		equals "$(cat out/$n/two)" h
+	done
+	equals "$(c exec on stat -c %h /tmp/hard/two)" 2
+}
+
+@test "devices come out" {
+	mknod "$BATS_TEST_TMPDIR/probe" c 1 3 || skip_because "no devices can be made here"
+	c run --name devs default sh -c 'mkdir /d && mknod -m 620 /d/null c 1 3 && mknod -m 600 /d/block b 7 9'
+	run -0 c cp devs:/d out
+	equals "$(stat -c '%F %t:%T %a' out/d/null out/d/block | tr '\n' ' ')" "character special file 1:3 620 block special file 7:9 600 "
+	c rm devs
+}
+
+@test "volumes below a folder of a stopped container are in its archive" {
+	[ "$(printf '%s\n' 6.15 "$(uname -r)" | sort -V | head -n 1)" = 6.15 ] || skip_because "Linux $(uname -r) cannot mount into a detached root"
+	mkdir -p bound && echo b >bound/file
+	c run --name below -v belowvol:/srv/a/vol -v "$D/bound:/srv/b:ro" default sh -c 'echo v >/srv/a/vol/file; echo r >/srv/r'
+	equals "$(tree below /srv)" "srv/ srv/a/ srv/a/vol/ srv/a/vol/file srv/b/ srv/b/file srv/r "
+	run -0 c cp below:/srv out
+	equals "$(cat out/srv/a/vol/file out/srv/b/file out/srv/r | tr '\n' ' ')" "v b r "
+	# into the root: through to what may be written only
+	mkdir -p root/srv/a/vol root/srv/b && echo new | tee root/srv/a/vol/new >root/srv/b/new
+	run c cp root/srv/. below:/srv
+	contains "$output" "Read-only file system"
+	[ ! -e bound/new ]
+	# export is the container's own files
+	equals "$(c export below | tar t | grep -c 'srv/a/vol/file')" 0
+	c rm below && c volume rm belowvol
+	equals "$(cat bound/file)" b
+}
+
 @test "no link in a container leads out of it" {
 	c exec on sh -c 'ln -sfn / /tmp/root; ln -sfn ../../../../../../.. /tmp/up; ln -sfn /etc/hostname /tmp/abs'
 	host=$(cat "$D/src/a")
