@@ -404,6 +404,15 @@ void container_clean_run(struct container *c)
 	}
 }
 
+static bool failed_with_retries_left(const struct container *c)
+{
+	const struct restart_policy *p = &c->host.restart_policy;
+
+	return c->st.exit_code != 0 &&
+	       (p->maximum_retry_count == 0 || c->st.restart_count < p->maximum_retry_count);
+}
+
+/* What a user stopped stays stopped while this engine runs, whatever the policy. */
 static bool should_restart(const struct container *c)
 {
 	const struct restart_policy *p = &c->host.restart_policy;
@@ -413,21 +422,27 @@ static bool should_restart(const struct container *c)
 		return false;
 	if (strcmp(name, "always") == 0 || strcmp(name, "unless-stopped") == 0)
 		return true;
-	return strcmp(name, "on-failure") == 0 && c->st.exit_code != 0 &&
-	       (p->maximum_retry_count == 0 || c->st.restart_count < p->maximum_retry_count);
+	return strcmp(name, "on-failure") == 0 && failed_with_retries_left(c);
 }
 
 /*
  * At the start of an engine Docker starts again what ran before with a policy that says so: with
- * "always" even what a user had stopped. A container that never ran is left alone.
+ * "always" even what a user had stopped; with "on-failure" what ended with an error, as everything
+ * does that ran when the machine went down, and has retries left. A container that never ran is
+ * left alone. (docs/restart-policies.md)
  */
 bool restart_wanted_at_boot(const struct container *c)
 {
 	const char *name = c->host.restart_policy.name ? c->host.restart_policy.name : "";
 
-	return c->st.started && !c->st.dead &&
-	       (strcmp(name, "always") == 0 ||
-		(strcmp(name, "unless-stopped") == 0 && !c->st.manual_stop));
+	if (!c->st.started || c->st.dead)
+		return false;
+	if (strcmp(name, "always") == 0)
+		return true;
+	if (c->st.manual_stop)
+		return false;
+	return strcmp(name, "unless-stopped") == 0 ||
+	       (strcmp(name, "on-failure") == 0 && failed_with_retries_left(c));
 }
 
 void restart_cancel(struct container *c)

@@ -99,12 +99,41 @@ kill_engine() {
 	c rm -f a-run a-stopped u-stopped u-dies a-fresh plain
 }
 
-@test "after a reboot: always and unless-stopped run again, the others are reported dead" {
+@test "on-failure when the engine starts: what failed and has retries left, not what a user stopped" {
+	[ "$E2E_CLIENT" = coracle ] || skip "one client is enough"
+	c run -d --name f-failed --restart on-failure default sleep 100000
+	c run -d --name f-stopped --restart on-failure default sleep 100000
+	c run --name f-good --restart on-failure default true
+	c run -d --name f-spent --restart on-failure:1 default false
+	wait_for 10 is f-spent '{{.State.Status}} {{.RestartCount}}' "exited 1"
+	c stop -t 0 f-stopped
+	is f-stopped '{{.State.ExitCode}}' 137
+	failed=$(field f-failed '{{.State.Pid}}')
+	kill_engine
+	kill -9 "$failed"
+	sleep 0.2
+	run_engine
+	wait_for 5 is f-failed '{{.State.Status}}' running
+	is f-stopped '{{.State.Status}}' exited
+	is f-spent '{{.State.Status}}' exited
+	is f-good '{{.State.Status}}' exited
+	# stopped while it waits for its next try: stays stopped in this engine
+	c run -d --name f-loop --restart always default false
+	wait_for 5 is f-loop '{{.State.Status}}' restarting
+	c stop f-loop
+	sleep 1
+	run -1 c exec f-loop true
+	lacks "$(field f-loop '{{.State.Status}}')" running
+	c rm -f f-failed f-stopped f-good f-spent f-loop
+}
+
+@test "after a reboot: always, unless-stopped and on-failure run again, the others are reported dead" {
 	[ "$E2E_CLIENT" = coracle ] || skip "one client is enough"
 	c run -d --name b-always --restart always default sleep 100000
 	c run -d --name b-unless --restart unless-stopped default sleep 100000
 	c run -d --name b-stopped --restart unless-stopped default sleep 100000
 	c run -d --name b-plain default sleep 100000
+	c run -d --name b-failure --restart on-failure default sleep 100000
 	c run -d --rm --name b-rm default sleep 100000
 	c stop -t 0 b-stopped
 	kill_engine
@@ -118,11 +147,12 @@ kill_engine() {
 	wait_for 10 ping
 	wait_for 5 is b-always '{{.State.Status}}' running
 	wait_for 5 is b-unless '{{.State.Status}}' running
+	wait_for 5 is b-failure '{{.State.Status}}' running
 	wait_for 5 is b-plain '{{.State.Status}}' exited
 	is b-stopped '{{.State.Status}}' exited
 	run c inspect b-rm
 	[ "$status" -ne 0 ]
-	c rm -f b-always b-unless b-stopped b-plain
+	c rm -f b-always b-unless b-failure b-stopped b-plain
 	kill_engine
 	run_engine
 }
