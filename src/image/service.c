@@ -186,7 +186,8 @@ void job_end(struct image_job *j, const char *id, const struct err *e)
 	if (j->ev.done)
 		j->ev.done(j->ev.ud, failed ? NULL : id, e);
 	j->drop(j);
-	if (failed)
+	/* Its image may have been removed while the job held the parts. */
+	if (store_lease_kept(s->store) || failed)
 		service_sweep(s);
 }
 

@@ -136,8 +136,10 @@ int gc_dead_layers(struct store *s, const struct id_list *only, struct id_list *
 	if (rc == 0)
 		rc = mark_query(s, &g, "SELECT top FROM snapshots", e);
 	for (size_t i = 0; rc == 0 && i < g.n; i++)
-		if (lease_holds_chain(s, g.v[i].chain))
+		if (!g.v[i].live && lease_holds_chain(s, g.v[i].chain)) {
+			s->lease_kept = true;
 			mark(&g, g.v[i].id);
+		}
 	if (rc == 0)
 		rc = sweep(s, &g, only, dead, freed, fn, ud, e);
 	free(g.v);
@@ -167,7 +169,10 @@ int gc_blob(struct store *s, const char *hex, uint64_t *freed, struct err *e)
 
 	if (rc < 0)
 		return -1;
-	if (rc > 0 || lease_holds_blob(s, digest) || unsynced_needs(s, digest) ||
+	bool leased = rc == 0 && lease_holds_blob(s, digest);
+
+	s->lease_kept = s->lease_kept || leased;
+	if (rc > 0 || leased || unsynced_needs(s, digest) ||
 	    fstatat(s->blobs_fd, hex, &info, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	if (trash_move(s, s->blobs_fd, hex, e) < 0)

@@ -41,6 +41,7 @@ struct store {
 	unsigned serial;	/* for names of temporary things */
 	char boot[48];		/* of the machine; what layers.unsynced says in it */
 	struct id_list syncing; /* rows that the running sync covers */
+	bool lease_kept;	/* gc met what only a lease needs */
 	bool blob_kept;		/* gc met a blob that only an unsynced layer needs */
 };
 

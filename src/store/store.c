@@ -240,6 +240,14 @@ void store_lease_free(struct store_lease *l)
 	free(l);
 }
 
+bool store_lease_kept(struct store *s)
+{
+	bool kept = s->lease_kept;
+
+	s->lease_kept = false;
+	return kept;
+}
+
 bool lease_holds_blob(const struct store *s, const char *digest)
 {
 	LIST_FOR_EACH (it, &s->leases)

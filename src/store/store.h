@@ -72,6 +72,9 @@ void store_lease_blob(struct store_lease *l, const struct digest *blob);
 /* parents are held with it */
 void store_lease_layer(struct store_lease *l, const struct digest *chain);
 void store_lease_free(struct store_lease *l);
+/* Did garbage collection keep something for a lease since the last call? Then it has to come again.
+ */
+bool store_lease_kept(struct store *s);
 DEFINE_AUTO(store_lease);
 
 /* ---- blobs: data/blobs/sha256/HEX, immutable, verified by whoever commits them ---- */
