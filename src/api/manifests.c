@@ -78,6 +78,7 @@ static void create(struct api_request *r)
 	struct image_manifest_create o = {.list = b.list,
 					  .members = &b.members,
 					  .auth = api_header(r, "X-Registry-Auth"),
+					  .auths = api_header(r, "X-Registry-Config"),
 					  .amend = b.amend,
 					  .insecure = b.insecure};
 	struct api_job *t = api_job_question(r, &ev);

@@ -6,6 +6,8 @@
 #include "cli/auth-priv.h"
 #include "wire/base64.h"
 
+#include "base/map.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -225,27 +227,66 @@ static void put(struct jw *w, const char *key, const char *value)
 		jw_kv_str(w, key, value);
 }
 
+static void put_all(struct jw *w, const struct auth *a)
+{
+	jw_obj(w);
+	put(w, "username", a->user);
+	put(w, "password", a->secret);
+	put(w, "identitytoken", a->identity_token);
+	put(w, "registrytoken", a->registry_token);
+	put(w, "serveraddress", a->server);
+	jw_obj_end(w);
+}
+
+/* The JSON text is wiped. */
+static char *header_line(const char *name, struct buf *json)
+{
+	struct buf text = BUF_INIT(2 * json->max + 64);
+
+	buf_addf(&text, "%s: ", name);
+	base64url_encode(buf_text(json), json->n, &text);
+	buf_adds(&text, "\r\n");
+	if (json->p)
+		explicit_bzero(json->p, json->n);
+	buf_done(json);
+	return buf_take(&text);
+}
+
 char *auth_header_of(const struct auth *a)
 {
-	struct buf json = BUF_INIT(AUTH_HELPER_MAX), text = BUF_INIT(2 * AUTH_HELPER_MAX);
+	struct buf json = BUF_INIT(AUTH_HELPER_MAX);
 	struct jw w = JW_INIT(&json);
 
 	if (auth_is_empty(a))
 		return NULL;
+	put_all(&w, a);
+	return header_line("X-Registry-Auth", &json);
+}
+
+char *auth_config_header(char *const *images, int n)
+{
+	struct buf json = BUF_INIT(4 * AUTH_HELPER_MAX);
+	struct jw w = JW_INIT(&json);
+	AUTO(map) struct map *seen = map_new();
+
 	jw_obj(&w);
-	put(&w, "username", a->user);
-	put(&w, "password", a->secret);
-	put(&w, "identitytoken", a->identity_token);
-	put(&w, "registrytoken", a->registry_token);
-	put(&w, "serveraddress", a->server);
+	for (int i = 0; i < n; i++) {
+		AUTO_FREE char *path = NULL;
+		AUTO_FREE char *server = split(images[i], &path);
+		AUTO_AUTH struct auth a = {0};
+		struct err e = ERR_INIT;
+
+		if (map_set(seen, server, seen))
+			continue;
+		if (auth_find(server, path, &a, &e) < 0)
+			fprintf(stderr, "WARNING: %s\n", e.text);
+		else if (!auth_is_empty(&a)) {
+			jw_key(&w, server);
+			put_all(&w, &a);
+		}
+	}
 	jw_obj_end(&w);
-	buf_adds(&text, "X-Registry-Auth: ");
-	base64url_encode(buf_text(&json), json.n, &text);
-	buf_adds(&text, "\r\n");
-	if (json.p)
-		explicit_bzero(json.p, json.n);
-	buf_done(&json);
-	return buf_take(&text);
+	return header_line("X-Registry-Config", &json);
 }
 
 char *auth_header(const char *image)

@@ -44,6 +44,8 @@ int auth_find(const char *server, const char *path, struct auth *ret, struct err
  */
 char *auth_header(const char *image);
 char *auth_header_of(const struct auth *a);
+/* "X-Registry-Config: ...": what is known for the registries of all these images, by server. */
+char *auth_config_header(char *const *images, int n);
 void auth_header_free(char *header); /* wipes; NULL allowed */
 
 /*

@@ -74,7 +74,7 @@ int cmd_manifest_create(struct cli *c, struct opts *o)
 	jw_kv_bool(&w, "Amend", opts_bool(o, "amend"));
 	jw_kv_bool(&w, "Insecure", opts_bool(o, "insecure"));
 	jw_obj_end(&w);
-	char *auth = auth_header(o->argv[0]);
+	char *auth = auth_config_header(o->argv, o->argc);
 	int rc = client_call_with(c, "POST", "/coracle/manifests/create", auth, buf_text(&body), &r,
 				  &e);
 	auth_header_free(auth);

@@ -3,6 +3,7 @@
 #include "image/auth.h"
 
 #include "base/json.h"
+#include "image/ref.h"
 #include "wire/base64.h"
 
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <strings.h>
 
 #include "base/banned.h"
+
+#define HUB_KEY "https://index.docker.io/v1/" /* of Docker Hub, in the files of clients */
 
 static bool is_token(char c)
 {
@@ -135,35 +138,56 @@ static bool split_auth(const char *auth, struct auth_credentials *c)
 	return (size_t)snprintf(c->secret, sizeof(c->secret), "%s", colon + 1) < sizeof(c->secret);
 }
 
-int auth_credentials_decode(const char *header, struct auth_credentials *ret, struct err *e)
+/* The texts of one credentials object; false when one is too long or malformed. */
+static bool take_fields(const struct json *j, struct auth_credentials *ret)
 {
-	*ret = (struct auth_credentials){0};
-	if (!header || !*header)
-		return 0;
-	AUTO_BUF struct buf text = BUF_INIT(32 << 10);
-	AUTO(json) struct json *j = NULL;
-	if (!base64_decode_any(header, strlen(header), &text))
-		return err_set(e, ERR_INVALID, "invalid X-Registry-Auth header: malformed base64");
-	if (json_parse(buf_text(&text), text.n, &j, e) < 0) {
-		err_set(e, ERR_INVALID,
-			"invalid X-Registry-Auth header: not JSON"); /* no secrets */
-		return -1;
-	}
 	bool ok = copy_field(j, "username", ret->user, sizeof(ret->user)) &&
 		  copy_field(j, "password", ret->secret, sizeof(ret->secret)) &&
 		  copy_field(j, "identitytoken", ret->identity_token,
 			     sizeof(ret->identity_token)) &&
 		  copy_field(j, "registrytoken", ret->registry_token, sizeof(ret->registry_token));
 	const char *auth = json_str(json_get_icase(j, "auth"));
+
 	if (ok && auth && *auth && !ret->user[0])
 		ok = split_auth(auth, ret);
-	explicit_bzero(text.p, text.n);
-	if (!ok) {
-		auth_credentials_wipe(ret);
-		return err_set(e, ERR_INVALID,
-			       "invalid X-Registry-Auth header: a value is too long or malformed");
+	return ok;
+}
+
+/* A header's base64 of a JSON object; domain: the object is one of credentials by server. */
+static int decode(const char *name, const char *header, size_t max, const char *domain,
+		  struct auth_credentials *ret, struct err *e)
+{
+	AUTO_BUF struct buf text = BUF_INIT(max);
+	AUTO(json) struct json *j = NULL;
+
+	*ret = (struct auth_credentials){0};
+	if (!header || !*header)
+		return 0;
+	if (!base64_decode_any(header, strlen(header), &text))
+		return err_set(e, ERR_INVALID, "invalid %s header: malformed base64", name);
+	if (json_parse(buf_text(&text), text.n, &j, e) < 0) {
+		explicit_bzero(text.p, text.n);
+		return err_set(e, ERR_INVALID, "invalid %s header: not JSON", name); /* no secrets */
 	}
-	return 0;
+	explicit_bzero(text.p, text.n);
+	const struct json *mine = j;
+	if (domain)
+		mine = json_get(j, strcmp(domain, IMAGE_REF_HUB) ? domain : HUB_KEY);
+	if (!mine || take_fields(mine, ret))
+		return 0;
+	auth_credentials_wipe(ret);
+	return err_set(e, ERR_INVALID, "invalid %s header: a value is too long or malformed", name);
+}
+
+int auth_credentials_decode(const char *header, struct auth_credentials *ret, struct err *e)
+{
+	return decode("X-Registry-Auth", header, (size_t)32 << 10, NULL, ret, e);
+}
+
+int auth_credentials_pick(const char *header, const char *domain, struct auth_credentials *ret,
+			  struct err *e)
+{
+	return decode("X-Registry-Config", header, (size_t)256 << 10, domain, ret, e);
 }
 
 void auth_credentials_wipe(struct auth_credentials *c)

@@ -26,6 +26,10 @@ struct auth_credentials {
 };
 /* Value of X-Registry-Auth: base64 or base64url of a JSON object. Empty input: no credentials. */
 int auth_credentials_decode(const char *header, struct auth_credentials *ret, struct err *e);
+/* Those of one registry ("docker.io", "host:5000") in X-Registry-Config: an object of such objects
+ * by server. */
+int auth_credentials_pick(const char *header, const char *domain, struct auth_credentials *ret,
+			  struct err *e);
 void auth_credentials_wipe(struct auth_credentials *c);
 
 /* "Basic xxxx" for the user and password. */

@@ -16,7 +16,8 @@
 struct manifest_job {
 	struct image_job job;
 	struct arena *arena;
-	struct auth_credentials auth;
+	struct auth_credentials auth, other;
+	char *auths; /* X-Registry-Config; NULL */
 	bool insecure, verbose, found;
 	struct manifest_list list; /* found or made */
 	struct strs names;	   /* canonical references of members to look up */
@@ -35,6 +36,10 @@ static void manifest_drop(struct image_job *j)
 	remote_cancel(m->remote);
 	service_soon_cancel(m->soon);
 	auth_credentials_wipe(&m->auth);
+	auth_credentials_wipe(&m->other);
+	if (m->auths)
+		explicit_bzero(m->auths, strlen(m->auths));
+	free(m->auths);
 	arena_free(m->arena);
 	free(m);
 }
@@ -84,14 +89,24 @@ static void answer(struct manifest_job *m, const struct buf *text)
 	}
 }
 
-/* The credentials belong to one registry, and go to no other. */
+/* Credentials belong to one registry, and go to no other. */
+static const struct auth_credentials *auth_for(struct manifest_job *m, const struct image_ref *ref)
+{
+	struct err ignored = ERR_INIT; /* it was decoded before */
+
+	if (!m->auths)
+		return strcmp(ref->domain, m->ref.domain) ? NULL : &m->auth;
+	return auth_credentials_pick(m->auths, ref->domain, &m->other, &ignored) < 0 ? NULL
+										      : &m->other;
+}
+
 static void look_up(struct manifest_job *m, const struct image_ref *ref, bool platform,
 		    void (*done)(void *ud, const struct remote_doc *doc, const struct err *e))
 {
 	m->remote = remote_get(
 		&(struct remote_want){.service = m->job.service,
 				      .ref = ref,
-				      .auth = !strcmp(ref->domain, m->ref.domain) ? &m->auth : NULL,
+				      .auth = auth_for(m, ref),
 				      .insecure = m->insecure,
 				      .platform = platform,
 				      .arena = m->arena,
@@ -429,11 +444,14 @@ static int create_names(struct manifest_job *m, const struct strs *members, stru
 int image_manifest_create(struct image_service *s, const struct image_manifest_create *o,
 			  const struct image_job_events *ev, struct image_job **ret, struct err *e)
 {
+	struct auth_credentials unused;
 	struct manifest_job *m;
 	int rc;
 
-	if (manifest_new(s, o->auth, o->insecure, ev, &m, e) < 0)
+	if (auth_credentials_pick(o->auths, "", &unused, e) < 0 ||
+	    manifest_new(s, o->auth, o->insecure, ev, &m, e) < 0)
 		return -1;
+	m->auths = o->auths && *o->auths ? xstrdup(o->auths) : NULL;
 	rc = manifest_list_load(s, o->list, &m->list, m->arena, e);
 	if (rc < 0 && e->kind == ERR_NOT_FOUND) {
 		err_clear(e);

@@ -31,7 +31,8 @@ int image_manifest_inspect(struct image_service *s, const struct image_manifest_
 struct image_manifest_create {
 	const char *list;
 	const struct strs *members;
-	const char *auth; /* for members in the list's registry */
+	const char *auth;  /* for members in the list's registry */
+	const char *auths; /* value of X-Registry-Config, for those of all registries; NULL */
 	bool amend, insecure;
 };
 /* All members are looked up first: the list is kept whole or not at all. The answer:

@@ -155,3 +155,25 @@ dockers() { DOCKER_CONFIG="$HOME_DIR/docker-config" docker "$@"; }
 	run -0 status GET "/v1.41/distribution/$REG/a/m:none/json"
 	equals "$output" 404
 }
+
+@test "manifest create: members of a second registry get that one's credentials, and no other" {
+	local first=$REG first_pid=$REG_PID list
+	export DOCKER_CONFIG=$BATS_TEST_TMPDIR
+	python3 -W ignore -c "import crypt; print('me:' + crypt.crypt('pw', '\$2y\$05\$abcdefghijklmnopqrstuu'))" >"$BATS_TEST_TMPDIR/htpasswd"
+	start_registry "$BATS_TEST_TMPDIR/closed" "auth: {htpasswd: {realm: r, path: $BATS_TEST_TMPDIR/htpasswd}}"
+	local closed=$REG closed_pid=$REG_PID
+	REG=$first REG_PID=$first_pid
+	skopeo copy -q --src-tls-verify=false --dest-tls-verify=false --dest-creds me:pw \
+		"docker://$first/a/m:amd64-oci" "docker://$closed/a/m:1"
+	list=$first/two/m:1
+	run -1 coracle manifest create "$list" "$closed/a/m:1" "$first/a/m:arm64-oci"
+	contains "$output" "no basic auth credentials"
+	echo pw | coracle login -u me --password-stdin "$closed" 2>/dev/null
+	run -0 coracle manifest create "$list" "$closed/a/m:1" "$first/a/m:arm64-oci"
+	equals "$(coracle manifest inspect "$list" | jq -r '.manifests | length')" 2
+	run -1 coracle manifest push "$list"
+	contains "$output" "$closed" # as Docker: a list has members of its own registry
+	coracle manifest rm "$list"
+	lacks "$(cat "$HOME_DIR/engine.log")" "pw"
+	kill "$closed_pid"
+}
