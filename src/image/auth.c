@@ -167,7 +167,8 @@ static int decode(const char *name, const char *header, size_t max, const char *
 		return err_set(e, ERR_INVALID, "invalid %s header: malformed base64", name);
 	if (json_parse(buf_text(&text), text.n, &j, e) < 0) {
 		explicit_bzero(text.p, text.n);
-		return err_set(e, ERR_INVALID, "invalid %s header: not JSON", name); /* no secrets */
+		return err_set(e, ERR_INVALID, "invalid %s header: not JSON",
+			       name); /* no secrets */
 	}
 	explicit_bzero(text.p, text.n);
 	const struct json *mine = j;

@@ -97,21 +97,20 @@ static const struct auth_credentials *auth_for(struct manifest_job *m, const str
 	if (!m->auths)
 		return strcmp(ref->domain, m->ref.domain) ? NULL : &m->auth;
 	return auth_credentials_pick(m->auths, ref->domain, &m->other, &ignored) < 0 ? NULL
-										      : &m->other;
+										     : &m->other;
 }
 
 static void look_up(struct manifest_job *m, const struct image_ref *ref, bool platform,
 		    void (*done)(void *ud, const struct remote_doc *doc, const struct err *e))
 {
-	m->remote = remote_get(
-		&(struct remote_want){.service = m->job.service,
-				      .ref = ref,
-				      .auth = auth_for(m, ref),
-				      .insecure = m->insecure,
-				      .platform = platform,
-				      .arena = m->arena,
-				      .done = done,
-				      .ud = m});
+	m->remote = remote_get(&(struct remote_want){.service = m->job.service,
+						     .ref = ref,
+						     .auth = auth_for(m, ref),
+						     .insecure = m->insecure,
+						     .platform = platform,
+						     .arena = m->arena,
+						     .done = done,
+						     .ud = m});
 }
 
 /* ---- distribution inspect ---- */
