@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine-priv.h"
+#include "engine/links.h"
 #include "engine/network.h"
 #include "image/platform.h"
 
@@ -242,7 +243,8 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 		return -1;
 	trace_point("create: image found");
 	if (merge_image_config(&m.config, img->config, a, e) < 0 ||
-	    validate_config(&m.config, e) < 0 || check_peers(g, &h, a, e) < 0)
+	    validate_config(&m.config, e) < 0 || check_peers(g, &h, a, e) < 0 ||
+	    links_check(g, &h, e) < 0)
 		return -1;
 	host_config_defaults(&h, a);
 	id_random(ret->id);
@@ -302,6 +304,7 @@ int engine_container_rename(struct engine *g, struct container *c, const char *n
 	map_del(g->by_name, old);
 	c->name = xstrdup(name);
 	map_set(g->by_name, c->name, c);
+	names_changed(c);
 	AUTO_FREE char *shown = xasprintf("/%s", old);
 
 	container_event(c, "rename", "oldName", shown, NULL);

@@ -333,8 +333,12 @@ int endpoints_configure(struct container *c, const char *networking_json, struct
 		return err_wrap(e, "NetworkingConfig");
 	first = settings_for(&nc, c, mode);
 	if (!has_own_network(mode)) {
+		/* the mode has the other's id by now, the key what the user wrote */
+		bool shared = str_starts(mode, "container:");
+
 		for (size_t i = 0; i < nc.endpoints.n; i++)
 			if (strcmp(nc.endpoints.k[i], mode) != 0 &&
+			    !(shared && str_starts(nc.endpoints.k[i], "container:")) &&
 			    strcmp(nc.endpoints.k[i], "default") != 0)
 				return err_set(
 					e, ERR_INVALID,

@@ -120,6 +120,7 @@ struct container {
 	int64_t restart_delay_ns;
 	bool remove_waiting; /* a removal waits for the exit */
 	struct health health;
+	struct names_told *names; /* what the name service knows of it; NULL: nothing */
 };
 
 /* Runs once when the container stopped running (or at once when the engine closes, with e set). */
@@ -187,8 +188,11 @@ struct engine {
 	char engine_id[40];
 	bool trash_busy, trash_again;
 	uv_timer_t *gc_timer;
-	unsigned on_threads; /* jobs of worker threads that the closing waits for */
-	unsigned unplugging; /* ... that remove interfaces */
+	unsigned on_threads;	   /* jobs of worker threads that the closing waits for */
+	unsigned unplugging;	   /* ... that remove interfaces */
+	struct nameservice *names; /* NULL: no connection */
+	uv_timer_t *names_timer;   /* the name service is started again */
+	int64_t names_started;	   /* when it was last; ns, monotonic */
 	uv_work_t trash_work;
 	uv_timer_t *trash_timer;
 	bool reap_execs;
@@ -302,11 +306,6 @@ int volume_remove_row(struct engine *g, const char *name, struct err *e);
 /* A map as a JSON object. */
 void map_text(const struct strmap *m, struct buf *out);
 
-/* ---- hostfiles.c ---- */
-void hostfile_hosts(const struct host_config *h, const char *host_text, struct buf *out);
-void hostfile_resolv(const struct host_config *h, const char *host_text, struct buf *out);
-int hostfiles_write(struct container *c, struct err *e);
-
 /* ---- ocispec.c ---- */
 struct ocispec_in {
 	const char *id;
@@ -315,8 +314,9 @@ struct ocispec_in {
 	const struct objs *mounts; /* struct mount_point */
 	const char *path;
 	const struct strs *args;
-	const char *files_dir; /* hostname, hosts, resolv.conf; NULL: none */
-	const char *shm_dir;   /* folder bound at /dev/shm instead of a tmpfs; NULL: none */
+	const struct strs *link_env; /* of links; NULL: none */
+	const char *files_dir;	     /* hostname, hosts, resolv.conf; NULL: none */
+	const char *shm_dir;	     /* folder bound at /dev/shm instead of a tmpfs; NULL: none */
 	const char *net_ns, *pid_ns, *ipc_ns; /* paths for container:ID modes, else NULL */
 	uint16_t console_h, console_w;
 	int cgroup_version;

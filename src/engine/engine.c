@@ -221,6 +221,7 @@ static void container_free(struct container *c)
 		pending_free(LIST_ENTRY(it, struct pending_attach, link));
 	}
 	health_free(c);
+	names_free(c);
 	endpoints_free(c);
 	ports_free(c);
 	container_set_error(c, NULL);
@@ -454,6 +455,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 		goto fail;
 	gc_schedule(g);
 	recover_all(g);
+	names_open(g);
 	engine_trash(g);
 	*ret = g;
 	return 0;
@@ -475,6 +477,7 @@ void engine_close(struct engine *g)
 	networks_leave(g);
 	engine_timer_free(&g->trash_timer);
 	engine_timer_free(&g->gc_timer);
+	names_close(g);
 	LIST_FOR_EACH (it, &g->order) {
 		struct container *c = LIST_ENTRY(it, struct container, link);
 

@@ -3,6 +3,7 @@
  * ended. */
 #include "base/clock.h"
 #include "engine/engine-priv.h"
+#include "engine/links.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -195,9 +196,13 @@ static int build_process(struct container *c, struct exec *x, struct buf *out, s
 				.mounts = &c->meta.mounts,
 				.path = c->meta.path,
 				.args = &c->meta.args};
+	struct strs links = {0};
+	struct err ignored = ERR_INIT;
 	struct oci_process p;
 	struct jw w = JW_INIT(out);
 
+	links_env(c, &links, a, &ignored); /* of those that run */
+	in.link_env = &links;
 	if (ocispec_exec(&in, &x->config, &p, a, e) < 0)
 		return -1;
 	json_encode(&w, &oci_process_schema, &p);

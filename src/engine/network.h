@@ -194,4 +194,9 @@ void engine_table_name(const struct engine *g, char *ret, size_t n);
 int names_up(struct container *c, int netns, struct err *e);
 void names_changed(struct container *c); /* renamed, connected, disconnected */
 void names_down(struct container *c);
-int names_adopt(struct container *c, struct err *e);
+void names_free(struct container *c);
+/* Is it in a network whose names the service answers? Its endpoints are reserved. */
+bool names_resolves(const struct container *c);
+/* A new engine takes over the service that runs, with all its containers' names. */
+void names_open(struct engine *g);
+void names_close(struct engine *g);

@@ -577,6 +577,8 @@ static struct strs environment(const struct ocispec_in *in, bool tty, const char
 		strs_push(&env, a, arena_printf(a, "HOSTNAME=%s", hostname));
 	if (tty)
 		strs_push(&env, a, "TERM=xterm");
+	for (size_t i = 0; in->link_env && i < in->link_env->n; i++)
+		env_set(&env, in->link_env->v[i], a);
 	for (size_t i = 0; i < in->config->env.n; i++)
 		env_set(&env, in->config->env.v[i], a);
 	return env;

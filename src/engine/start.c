@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "engine/engine-priv.h"
+#include "engine/hostfiles.h"
+#include "engine/links.h"
 #include "engine/network.h"
 #include "sys/fs.h"
 
@@ -70,10 +72,14 @@ int container_spec_input(struct container *c, struct ocispec_in *ret, struct are
 				.mounts = &c->meta.mounts,
 				.path = c->meta.path,
 				.args = &c->meta.args};
-	AUTO_FREE char *files = container_data_path(c, NULL);
+	AUTO_FREE char *files = hostfiles_dir(c);
 	struct container *peer = NULL;
+	struct strs *links = arena_alloc(a, sizeof(*links));
 
+	if (links_env(c, links, a, e) < 0)
+		return -1;
 	in.files_dir = arena_strdup(a, files);
+	in.link_env = links;
 	in.cgroup_version = runtime_cgroup_version();
 	if (c->meta.config.tty)
 		console_size_parse(c->host.console_size, &in.console_h, &in.console_w);

@@ -390,8 +390,6 @@ static int validate_lists(const struct host_config *h, struct err *e)
 		if (!colon || colon == h->extra_hosts.v[i] || !colon[1])
 			return err_set(e, ERR_INVALID, "bad format for add-host: \"%s\"",
 				       h->extra_hosts.v[i]);
-		if (strcmp(colon + 1, "host-gateway") == 0)
-			return not_built(e, "--add-host with host-gateway");
 	}
 	for (size_t i = 0; i < h->tmpfs.n; i++) {
 		struct str rest = str_of(h->tmpfs.v[i].v), field;
@@ -416,9 +414,6 @@ static int validate_lists(const struct host_config *h, struct err *e)
 
 static int validate_not_built(const struct host_config *h, struct err *e)
 {
-	/* Without a network a link means nothing, but it may be asked for. */
-	if (h->links.n > 0 && (!h->network_mode || strcmp(h->network_mode, "none") != 0))
-		return not_built(e, "--link");
 	if (is_set(h->volume_driver) && strcmp(h->volume_driver, "local") != 0)
 		return volume_driver_unknown(h->volume_driver, e);
 	if (h->storage_opt.n > 0)

@@ -17,8 +17,10 @@ static void say(struct control *c, enum names_event ev, const char *id)
 	AUTO_BUF struct buf text = BUF_INIT(NAMES_MSG_MAX);
 	struct names_message m = {.event = names_event_name(ev), .id = id};
 
-	if (ev == NAMES_EV_HELLO)
+	if (ev == NAMES_EV_HELLO) {
 		m.pid = getpid();
+		m.version = CORACLE_VERSION;
+	}
 	if (names_message_encode(&m, &text) == 0)
 		send(c->src.fd, text.p, text.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -92,6 +92,7 @@ const struct json_schema names_request_schema = {
 static const struct json_field message_fields[] = {
 	MSG(JT_STR, event, "event"),
 	MSG(JT_STR, id, "id"),
+	MSG(JT_STR, version, "version"),
 	MSG(JT_I64, pid, "pid"),
 	{0},
 };

@@ -66,7 +66,7 @@ extern const struct json_schema names_request_schema;
 
 enum names_event {
 	NAMES_EV_NONE,
-	NAMES_EV_HELLO, /* the first message of a connection: pid */
+	NAMES_EV_HELLO, /* the first message of a connection: pid, version */
 	NAMES_EV_NEED,	/* id: this resolver has no sockets */
 	NAMES_EV_COUNT
 };
@@ -74,7 +74,7 @@ const char *names_event_name(enum names_event ev);
 enum names_event names_event_parse(const char *name);
 
 struct names_message {
-	const char *event, *id;
+	const char *event, *id, *version;
 	int64_t pid;
 };
 extern const struct json_schema names_message_schema;

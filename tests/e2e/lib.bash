@@ -62,7 +62,7 @@ home_pids() {
 	grep -lsF -e "$HOME_DIR" /proc/[0-9]*/cmdline /proc/[0-9]*/environ | cut -d/ -f3 | sort -u |
 		while read -r f; do
 			name=$(cat "/proc/$f/comm" 2>/dev/null) || continue
-			case "$name" in coracled | coracle-shim | coracle-unpack) echo "$f" ;; esac
+			case "$name" in coracled | coracle-shim | coracle-unpack | coracle-names) echo "$f" ;; esac
 		done
 }
 shim_pids() {

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """coracle-names without an engine: this program says what an engine would say, asks as clients do, and is the
-upstream server. Run it in a network namespace of its own: unshare -n python3 names_rig.py PROGRAM CASE."""
+upstream server. Run it in a network namespace of its own: unshare -n python3 names_rig.py PROGRAM CASE. For other
+tests it is an upstream server only: names_rig.py serve ADDRESS LOG."""
 import array
 import json
 import os
@@ -77,7 +78,7 @@ class Upstream:
     """A server on 127.0.0.N:53, UDP and TCP; fn(query bytes, tcp) gives the answers, a list of byte strings."""
 
     def __init__(self, address, fn):
-        self.fn, self.seen, self.ports = fn, [], []
+        self.fn, self.seen, self.ports, self.clients = fn, [], [], []
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.udp.bind((address, 53))
@@ -93,15 +94,16 @@ class Upstream:
             data, who = self.udp.recvfrom(65536)
             self.seen.append(data)
             self.ports.append(who[1])
+            self.clients.append(who[0])
             for answer in self.fn(data, False):
                 self.udp.sendto(answer, who)
 
     def serve_tcp(self):
         while True:
-            conn, _ = self.tcp.accept()
-            threading.Thread(target=self.serve_conn, args=(conn,), daemon=True).start()
+            conn, who = self.tcp.accept()
+            threading.Thread(target=self.serve_conn, args=(conn, who), daemon=True).start()
 
-    def serve_conn(self, conn):
+    def serve_conn(self, conn, who):
         with conn:
             while True:
                 try:
@@ -112,6 +114,7 @@ class Upstream:
                     return
                 data = conn.recv(struct.unpack('!H', head)[0], socket.MSG_WAITALL)
                 self.seen.append(data)
+                self.clients.append(who[0])
                 for answer in self.fn(data, True):
                     conn.sendall(struct.pack('!H', len(answer)) + answer)
 
@@ -591,7 +594,32 @@ def unused(rig):
     check(rig.process.wait(20), 0)
 
 
-if __name__ == '__main__':
+def serve(where, log):
+    """A server for engines' tests: *.test exists; what is asked, and from where, goes to the log."""
+    def answer(data, tcp):
+        name = Answer(data[:10] + b'\0\0' + data[12:data.index(b'\0', 12) + 5]).question[0].lower()
+        if not name.endswith(('.test', '.arpa')) and name != 'four.corp.example':
+            return [reply(data, rcode=NXDOMAIN)]
+        if name.startswith('silent'):
+            return []
+        if name.startswith('big') and not tcp:
+            return [reply(data, flags=0x8380)]
+        return [reply(data, [address('192.0.2.8' if tcp else '192.0.2.7')])]
+    up = Upstream(where, answer)
+    with open(log, 'w') as out:
+        said = 0
+        print('ready', file=out, flush=True)
+        while True:
+            for i in range(said, len(up.clients)):
+                print(up.clients[i], Answer(up.seen[i][:10] + b'\0\0' + up.seen[i][12:up.seen[i].index(b'\0', 12) + 5])
+                      .question[0], file=out, flush=True)
+                said += 1
+            time.sleep(0.01)
+
+
+if __name__ == '__main__' and sys.argv[1] == 'serve':
+    serve(sys.argv[2], sys.argv[3])
+elif __name__ == '__main__':
     the_rig = Rig(sys.argv[1])
     try:
         globals()[sys.argv[2]](the_rig)

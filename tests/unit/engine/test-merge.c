@@ -96,25 +96,6 @@ static void test_defaults(void **state)
 	arena_free(a);
 }
 
-static void test_host_files(void **state)
-{
-	const char *extra[] = {"db:10.0.0.5"}, *dns[] = {"9.9.9.9"};
-	struct host_config h = {.extra_hosts = {.v = extra, .n = 1}, .network_mode = "none"};
-	struct buf b = BUF_INIT(4096);
-
-	hostfile_hosts(&h, NULL, &b);
-	assert_non_null(strstr(buf_text(&b), "127.0.0.1\tlocalhost\n"));
-	assert_non_null(strstr(buf_text(&b), "10.0.0.5\tdb\n"));
-	buf_reset(&b);
-	hostfile_resolv(&h, "nameserver 127.0.0.53\nnameserver 1.1.1.1\nsearch lan\n", &b);
-	assert_string_equal(buf_text(&b), "nameserver 1.1.1.1\nsearch lan\n");
-	buf_reset(&b);
-	h.dns = (struct strs){.v = dns, .n = 1};
-	hostfile_resolv(&h, "nameserver 1.1.1.1\nsearch lan\n", &b);
-	assert_string_equal(buf_text(&b), "search lan\nnameserver 9.9.9.9\n");
-	buf_done(&b);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,7 +103,6 @@ int main(void)
 		cmocka_unit_test(test_command_rules),
 		cmocka_unit_test(test_env_labels),
 		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_host_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
