@@ -16,7 +16,8 @@
 
 #include "base/banned.h"
 
-#define UNPACKED_MAX (4LL << 30) /* more is none of our files */
+#define TICK_NS	     1000000000LL /* with room: a clock that was set */
+#define UNPACKED_MAX (4LL << 30)  /* more is none of our files */
 
 static const char *const suffixes[] = {"", ".gz"};
 
@@ -275,9 +276,10 @@ int log_find_since(const char *path, enum log_file_format format, int64_t since_
 	int oldest = log_find_oldest(path), k = 0;
 	struct stat st;
 
-	/* A file that last changed before `since`, and those before it, have nothing. */
+	/* A file that last changed before `since`, and those before it, have nothing. The kernel
+	 * stamps files with the time of its last tick, which is before that of the entries. */
 	while (k < oldest && file_exists(path, k + 1, &st) &&
-	       st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec >= since_ns)
+	       st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec + TICK_NS >= since_ns)
 		k++;
 
 	AUTO_FD int fd = log_file_open_read(path, k, &st);

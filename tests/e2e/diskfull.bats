@@ -56,6 +56,27 @@ fill() { # until only about $1 KB are free
 	no_leaks
 }
 
+@test "driver local on a full disk: whole records only, and the log says how many lines it lost" {
+	coracle create --name warm default true >/dev/null
+	coracle run -d --name local --log-driver local --log-opt compress=false default sh -c \
+		'echo before; until [ -e /go ]; do sleep 0.05; done; seq 200000; until [ -e /on ]; do sleep 0.05; done; echo after; sleep 1000' >/dev/null
+	coracle exec local touch /go
+	# less room than the lines take
+	fill 500
+	sleep 1
+	rm -f "$HOME_DIR/ballast"
+	wait_for 20 coracle exec local touch /on
+	wait_for 20 bash -c "source '$E2E_DIR/lib.bash'; coracle logs local | grep -q '^after$'"
+	python3 "$E2E_DIR/log-targets.py" local "$HOME_DIR/data/containers/$(coracle inspect --format '{{.Id}}' local)/local-logs/container.log" >/dev/null
+	coracle logs local >"$BATS_TEST_TMPDIR/out" 2>&1
+	equals "$(head -n 1 "$BATS_TEST_TMPDIR/out")" before
+	# what is there is in order and nothing is there twice
+	grep -E '^[0-9]+$' "$BATS_TEST_TMPDIR/out" | sort -n -u -c
+	lost=$(sed -n 's/^coracle: \([0-9]*\) log lines were lost: .*/\1/p' "$BATS_TEST_TMPDIR/out" | awk '{s += $1} END {print s + 0}')
+	equals "$(($(grep -cE '^[0-9]+$' "$BATS_TEST_TMPDIR/out") + lost))" 200000
+	coracle rm -f local
+}
+
 @test "when even a row cannot be written: refused, nothing lost" {
 	coracle create --name before default true
 	head -c 100m /dev/zero >"$HOME_DIR/ballast" 2>/dev/null || true

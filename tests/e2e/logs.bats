@@ -72,6 +72,10 @@ local_records() {
 		equals "$output" "$(seq -f 'line %g' 4000)"
 		run -0 c logs --tail 3000 rot
 		equals "$output" "$(seq -f 'line %g' 1001 4000)"
+		since=$(c logs -t rot | sed -n 1500p | cut -d' ' -f1)
+		run -0 c logs --since "$since" rot
+		cmp <(echo "$output") <(c logs -t rot | awk -v s="$since" '$1 >= s { print $2, $3 }')
+		equals "$(tail -n 1 <<<"$output")" "line 4000"
 		c rm rot
 	done
 }
