@@ -22,12 +22,10 @@ static void on_upgraded(void *cls, struct MHD_Connection *conn, void *con_cls, c
 			size_t n, MHD_socket sock, struct MHD_UpgradeResponseHandle *urh)
 {
 	struct request *r = cls;
-	int fd = fcntl(sock, F_DUPFD_CLOEXEC, 3);
+	int fd = TAKE_FD(r->hijack_fd);
 
-	if (fd >= 0) {
-		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-		r->hijack(&r->pub, fd, extra, n);
-	}
+	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	r->hijack(&r->pub, fd, extra, n);
 	r->urh = urh;
 	list_add_tail(&r->server->upgraded, &r->upgraded);
 }
@@ -156,6 +154,15 @@ void api_hijack(struct api_request *p, const char *content_type, api_hijack_fn f
 	r->hijack = fn;
 	if (!wants_upgrade(r)) {
 		relay_start(r, content_type);
+		return;
+	}
+	/* Before the header is out: afterwards nobody could be told that it failed. */
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+	r->hijack_fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 3) : FD_NONE;
+	if (r->hijack_fd < 0) {
+		api_reply_message(&r->pub, 500, "cannot keep the connection: %s",
+				  strerrordesc_np(errno));
 		return;
 	}
 	struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, r);

@@ -34,7 +34,7 @@ void *request_begin(void *cls, const char *uri, struct MHD_Connection *conn)
 	r->conn = conn;
 	r->refs = 1;
 	r->began_ns = clock_mono_ns();
-	r->pipe_fd = r->pub.body_fd = FD_NONE;
+	r->pipe_fd = r->hijack_fd = r->pub.body_fd = FD_NONE;
 	r->pub.engine = s->config.engine;
 	r->pub.loop = s->config.loop;
 	r->pub.arena = arena_new();
@@ -63,6 +63,7 @@ void api_drop(struct api_request *p)
 	buf_done(&r->queue);
 	fd_close(&p->body_fd);
 	fd_close(&r->pipe_fd);
+	fd_close(&r->hijack_fd);
 	if (r->response)
 		MHD_destroy_response(r->response);
 	json_free(r->json);
@@ -210,8 +211,10 @@ static size_t feed_pipe(struct request *r, const char *data, size_t n)
 		return n;
 	if (!r->pipe)
 		r->pipe = watch_new(r->server, r, fcntl(r->pipe_fd, F_DUPFD_CLOEXEC, 3));
-	if (!r->pipe)
+	if (!r->pipe) {
+		fd_close(&r->pipe_fd); /* who reads sees an early end, not a gap */
 		return n;
+	}
 	uv_poll_start(&r->pipe->poll, UV_WRITABLE | UV_DISCONNECT, on_pipe_room);
 	request_suspend(r);
 	return taken;
@@ -236,16 +239,19 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t *si
 	return MHD_YES;
 }
 
-static void open_body_pipe(struct request *r)
+static bool open_body_pipe(struct request *r)
 {
 	int fds[2];
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return;
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		api_reply_message(&r->pub, 500, "pipe: %s", strerrordesc_np(errno));
+		return false;
+	}
 	(void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_BYTES);
 	(void)fcntl(fds[1], F_SETFL, O_NONBLOCK);
 	r->pub.body_fd = fds[0];
 	r->pipe_fd = fds[1];
+	return true;
 }
 
 /* ---- routing ---- */
@@ -271,8 +277,8 @@ static void route(struct request *r, const char *method)
 		return;
 	}
 	if (r->route->body == API_BODY_STREAM) {
-		open_body_pipe(r);
-		r->route->handler(&r->pub);
+		if (open_body_pipe(r))
+			r->route->handler(&r->pub);
 	} else {
 		const char *length = api_header(&r->pub, "Content-Length");
 		uint64_t n = 0;

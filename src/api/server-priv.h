@@ -11,7 +11,8 @@
 #include <uv.h>
 
 /* Seconds a client may be silent while it sends a request, or between two of them. */
-#define API_IDLE_TIMEOUT 120
+#define API_IDLE_TIMEOUT    120
+#define API_CONNECTIONS_MAX 4096
 
 struct api_daemon {
 	struct api_server *server;
@@ -19,6 +20,11 @@ struct api_daemon {
 	uv_poll_t poll;	  /* its epoll descriptor */
 	uv_timer_t timer; /* its next time-out */
 	bool kicked;	  /* something was resumed: run soon */
+	int fd;		  /* the listening socket */
+	uv_poll_t listen;
+	unsigned polls; /* as many of poll and listen are in use */
+	uv_timer_t again;
+	bool lacking; /* descriptors or memory: told once */
 };
 
 struct api_server {
@@ -90,6 +96,7 @@ struct request {
 
 	/* hijack */
 	api_hijack_fn hijack;
+	int hijack_fd; /* duplicate, until the upgrade; else FD_NONE */
 	struct MHD_UpgradeResponseHandle *urh;
 	struct list upgraded;
 	struct watch *relay; /* api_stream_from_fd() */
@@ -111,6 +118,7 @@ static inline const struct request *request_of_const(const struct api_request *r
 /* Run the daemons in the next turn of the loop: libmicrohttpd does not wake an external loop after
  * a resume. */
 void server_kick(struct api_server *s);
+void server_run(struct api_daemon *d); /* now */
 /* later.c: run the handler again in a while; false: nobody would get the answer. */
 bool request_later(struct request *r);
 /* One of the server's `handles` is closed; the server may be gone afterwards. */
@@ -120,6 +128,11 @@ void watch_close(struct watch **w);
 
 /* hijack.c: the client's input goes nowhere any more */
 void relay_input_stop(struct request *r);
+
+/* accept.c */
+/* Takes clients of fd (kept by the caller when it fails) from now on. Negative errno. */
+int accept_start(struct api_daemon *d, int fd);
+void accept_freed(struct api_server *s); /* a client left */
 
 /* metrics.c: count a request that was answered (status, first byte ready) */
 void metrics_request(const struct request *r);

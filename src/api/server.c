@@ -70,11 +70,9 @@ void watch_close(struct watch **w)
 	*w = NULL;
 }
 
-static void run_daemon(struct api_daemon *d);
-
 static void on_timer(uv_timer_t *t)
 {
-	run_daemon(CONTAINER_OF(t, struct api_daemon, timer));
+	server_run(CONTAINER_OF(t, struct api_daemon, timer));
 }
 
 /* Not inside the upgrade callback: libmicrohttpd holds a lock there that the close wants. */
@@ -88,7 +86,7 @@ static void release_upgraded(struct api_server *s)
 	}
 }
 
-static void run_daemon(struct api_daemon *d)
+void server_run(struct api_daemon *d)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
@@ -117,7 +115,7 @@ void server_kick(struct api_server *s)
 
 static void on_epoll(uv_poll_t *p, int status, int events)
 {
-	run_daemon(CONTAINER_OF(p, struct api_daemon, poll));
+	server_run(CONTAINER_OF(p, struct api_daemon, poll));
 }
 
 static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_cls,
@@ -127,9 +125,12 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		s->connections++;
-	} else if (--s->connections == 0 && !s->stopping && s->config.on_idle) {
-		s->config.on_idle(s->config.ud);
+		return;
 	}
+	if (s->connections-- == API_CONNECTIONS_MAX)
+		accept_freed(s);
+	if (s->connections == 0 && !s->stopping && s->config.on_idle)
+		s->config.on_idle(s->config.ud);
 }
 
 PRINTF_FMT(2, 0)
@@ -147,38 +148,66 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *conn, char *s)
 	return strlen(s);
 }
 
+static void listen_closed(uv_handle_t *h)
+{
+	struct api_daemon *d = CONTAINER_OF((uv_poll_t *)(void *)h, struct api_daemon, listen);
+
+	fd_close(&d->fd);
+	d->server->handles--;
+	finish_if_idle(d->server);
+}
+
+static void daemon_closed(uv_handle_t *h)
+{
+	struct api_server *s = h->data;
+
+	s->handles--;
+	finish_if_idle(s);
+}
+
+static void close_daemon(struct api_daemon *d)
+{
+	d->poll.data = d->timer.data = d->again.data = d->server;
+	uv_close((uv_handle_t *)&d->timer, daemon_closed);
+	uv_close((uv_handle_t *)&d->again, daemon_closed);
+	if (d->polls > 0)
+		uv_close((uv_handle_t *)&d->poll, daemon_closed);
+	if (d->polls > 1)
+		uv_close((uv_handle_t *)&d->listen, listen_closed);
+	MHD_stop_daemon(d->mhd);
+}
+
 static int start_daemon(struct api_server *s, struct api_daemon *d, int fd, struct err *e)
 {
 	const union MHD_DaemonInfo *info;
-	int flags = fcntl(fd, F_GETFL);
 
 	d->server = s;
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return err_sys(e, -errno, "listening socket");
 	d->mhd = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0,
-		NULL, NULL, request_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, request_begin, s,
-		MHD_OPTION_NOTIFY_COMPLETED, request_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-		on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)API_IDLE_TIMEOUT,
-		MHD_OPTION_CONNECTION_LIMIT, 4096U, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)(64U << 10), MHD_OPTION_END);
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+			MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG,
+		0, NULL, NULL, request_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+		MHD_OPTION_URI_LOG_CALLBACK, request_begin, s, MHD_OPTION_NOTIFY_COMPLETED,
+		request_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)API_IDLE_TIMEOUT, MHD_OPTION_CONNECTION_LIMIT, API_CONNECTIONS_MAX + 1U,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64U << 10), MHD_OPTION_END);
 	if (!d->mhd)
-		return err_set(e, ERR_SYSTEM,
-			       "cannot start the HTTP server on the listening socket");
+		return err_set(e, ERR_SYSTEM, "cannot start the HTTP server");
 	info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	uv_timer_init(s->config.loop, &d->timer);
+	uv_timer_init(s->config.loop, &d->again);
+	s->handles += 2;
 	int rc = info ? uv_poll_init(s->config.loop, &d->poll, info->epoll_fd) : -EINVAL;
+	d->polls += rc == 0;
+	rc = rc < 0 ? rc : accept_start(d, fd);
+	d->polls += rc == 0;
+	s->handles += d->polls;
 	if (rc < 0) {
-		MHD_quiesce_daemon(d->mhd); /* the caller keeps the socket */
-		MHD_stop_daemon(d->mhd);
-		d->mhd = NULL;
+		close_daemon(d); /* the caller keeps the socket */
 		return err_sys(e, rc, "watch the HTTP server");
 	}
-	uv_timer_init(s->config.loop, &d->timer);
 	uv_poll_start(&d->poll, UV_READABLE, on_epoll);
-	s->handles += 2;
-	run_daemon(d);
+	server_run(d);
 	return 0;
 }
 
@@ -205,11 +234,6 @@ int api_server_start_with(const struct api_config *config, const struct api_rout
 	return 0;
 }
 
-static void daemon_closed(uv_handle_t *h)
-{
-	server_handle_closed(h->data);
-}
-
 void api_server_stop(struct api_server *s, void (*stopped)(void *ud), void *ud)
 {
 	s->stopping = true;
@@ -224,13 +248,8 @@ void api_server_stop(struct api_server *s, void (*stopped)(void *ud), void *ud)
 	}
 	release_upgraded(s);
 	s->handles++; /* not before this function is done with s */
-	for (size_t i = 0; i < s->ndaemons; i++) {
-		struct api_daemon *d = &s->daemons[i];
-		d->poll.data = d->timer.data = s;
-		uv_close((uv_handle_t *)&d->poll, daemon_closed);
-		uv_close((uv_handle_t *)&d->timer, daemon_closed);
-		MHD_stop_daemon(d->mhd);
-	}
+	for (size_t i = 0; i < s->ndaemons; i++)
+		close_daemon(&s->daemons[i]);
 	s->handles--;
 	finish_if_idle(s);
 }

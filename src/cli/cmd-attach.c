@@ -220,6 +220,13 @@ static int exec_exit_code(struct cli *c, const char *id)
 
 	if (client_json(c, "GET", path, NULL, &j, &e) < 0)
 		return cli_fail(c, &e);
+	if (json_kind_of(json_get(j, "ExitCode")) != JSON_INT) {
+		fprintf(stderr, "%s\n",
+			json_bool(json_get(j, "Running"))
+				? "the connection ended before the command did; it goes on"
+				: "the connection ended before the command began");
+		return 1;
+	}
 	return (int)json_i64(json_get(j, "ExitCode"));
 }
 

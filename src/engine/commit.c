@@ -4,6 +4,7 @@
  * needed), its upper directory packed by the image module's workers, and thawed again. The new
  * image's configuration is the container's with the instructions of `changes` applied.
  */
+#include "base/log.h"
 #include "engine/engine-priv.h"
 #include "spec/instructions.h"
 #include "sys/fs.h"
@@ -12,7 +13,12 @@
 
 #include "base/banned.h"
 
+#define THAW_TRIES    20
+#define THAW_AGAIN_MS 100
+
 struct commit {
+	uv_timer_t *again;
+	unsigned thaws; /* that failed */
 	struct engine *g;
 	struct arena *arena;
 	char id[ENGINE_ID_MAX];
@@ -41,23 +47,53 @@ static void answer(struct commit *m)
 	arena_free(m->arena);
 }
 
+static void thaw(struct commit *m);
+
+static void thaw_again(uv_timer_t *t)
+{
+	struct commit *m = t->data;
+
+	engine_timer_free(&m->again);
+	thaw(m);
+}
+
+/* Nobody but us knows that it is paused: one failure must not leave it so. */
 static void thawed(void *ud, const struct err *e)
 {
-	answer(ud); /* a container that died meanwhile needs no thawing */
+	struct commit *m = ud;
+	struct container *c = container_by_id(m->g, m->id);
+
+	if (!e || !c || !c->st.paused) { /* a container that died meanwhile needs no thawing */
+		answer(m);
+	} else if (m->g->closing || ++m->thaws == THAW_TRIES) {
+		log_container(LOG_LEVEL_ERROR, m->id, "stays paused after a commit: %s", e->text);
+		answer(m);
+	} else {
+		m->again = engine_timer(m->g, THAW_AGAIN_MS, thaw_again, m);
+	}
+}
+
+static void thaw(struct commit *m)
+{
+	struct container *c = container_by_id(m->g, m->id);
+	struct err e = ERR_INIT;
+
+	if (!c || engine_container_unpause(m->g, c, thawed, m, &e) < 0)
+		thawed(m, &e);
 }
 
 static void made(void *ud, const char *id, const struct err *e)
 {
 	struct commit *m = ud;
-	struct container *c = container_by_id(m->g, m->id);
-	struct err none = ERR_INIT;
 
 	m->failed = e != NULL;
 	if (e)
 		m->err = *e;
 	else
 		snprintf(m->image, sizeof(m->image), "%s", id);
-	if (!m->paused || !c || engine_container_unpause(m->g, c, thawed, m, &none) < 0)
+	if (m->paused)
+		thaw(m);
+	else
 		answer(m);
 }
 

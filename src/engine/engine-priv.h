@@ -114,11 +114,14 @@ struct container {
 	struct ports *ports;   /* published ones, publish.h; NULL: none */
 	/* start in progress */
 	bool starting, adopting;
+	bool leaving;		 /* the shim of the last run still cleans up */
+	bool start_waits;	 /* for that */
+	struct list after_start; /* deferred.c */
 	engine_done_fn start_cb;
 	void *start_ud;
 	uv_timer_t *restart_timer;
 	int64_t restart_delay_ns;
-	bool remove_waiting; /* a removal waits for the exit */
+	unsigned removals; /* of --rm, that failed */
 	struct health health;
 	struct names_told *names; /* what the name service knows of it; NULL: nothing */
 };
@@ -151,7 +154,8 @@ struct exec {
 	bool started, running, detach_only;
 	int64_t pid, exit_code;
 	bool has_exit;
-	int64_t finished_at;
+	int64_t finished_at; /* also of one that can never run */
+	struct list link;    /* engine.execs_new, nothing while it runs, engine.execs_ended */
 	void (*on_exit)(struct exec *x, void *ud); /* health probes */
 	void *on_exit_ud;
 	engine_done_fn cb;
@@ -171,6 +175,8 @@ struct engine {
 	struct store *store;
 	struct image_service *images;
 	struct map *by_id, *by_name, *execs;
+	struct list execs_new, execs_ended; /* oldest first */
+	size_t nexecs_new, nexecs_ended;
 	struct list order;
 	struct list networks;		   /* struct network, oldest first */
 	struct network_heal *network_heal; /* NULL: not needed yet */
@@ -371,10 +377,13 @@ int container_signal(struct container *c, int signo, engine_done_fn cb, void *ud
 void container_clean_run(struct container *c);
 void wait_notify(struct container *c, bool removed);
 void restart_cancel(struct container *c);
+/* --rm: tries again when it fails. c may be gone afterwards. */
+void container_auto_remove(struct container *c);
 bool restart_wanted_at_boot(const struct container *c);
 
 /* ---- start.c ---- */
 int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e);
+void container_start_go_on(struct container *c); /* one that waited for the old shim */
 int container_spec_input(struct container *c, struct ocispec_in *ret, struct arena *a,
 			 struct err *e);
 /* The shim has cloned the container: its network is made now. fd: the namespace, borrowed. */
@@ -384,6 +393,21 @@ void container_on_netns(struct container *c, int fd);
 int attach_send(struct container *c, const struct engine_attach *o, struct err *e);
 void pending_free(struct pending_attach *p);
 void attach_done(struct engine *g); /* at the end of the engine */
+
+/* ---- deferred.c: what waits for the end of a start ---- */
+struct deferred_op {
+	enum { DEFERRED_REMOVE, DEFERRED_STOP, DEFERRED_RESTART, DEFERRED_KILL } what;
+	bool force, volumes;
+	const char *signal; /* copied; NULL allowed */
+	int timeout_s;
+	engine_done_fn cb; /* NULL allowed */
+	void *ud;
+};
+int deferred_add(struct container *c, const struct deferred_op *op); /* 0 */
+/* The container's into ret, so that it may go meanwhile; then carried out in order. */
+void deferred_take(struct container *c, struct list *ret);
+void deferred_run(struct engine *g, const char *id, struct list *ops);
+void deferred_fail(struct container *c, const struct err *e);
 
 /* ---- recover.c ---- */
 /* Before the rows are read: after a reboot nothing in the run folder is true any more. */

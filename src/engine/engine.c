@@ -216,6 +216,7 @@ static void container_free(struct container *c)
 	health_stop(c);
 	shim_drop(c);
 	container_fail_hooks(c, &e);
+	deferred_fail(c, &e);
 	LIST_FOR_EACH (it, &c->pending) {
 		list_del(it);
 		pending_free(LIST_ENTRY(it, struct pending_attach, link));
@@ -252,6 +253,7 @@ struct container *container_load(struct engine *g, const struct store_container 
 	list_init(&c->waits);
 	list_init(&c->pending);
 	list_init(&c->endpoints);
+	list_init(&c->after_start);
 	snprintf(c->id, sizeof(c->id), "%s", row->id);
 	c->name = xstrdup(row->name);
 	c->image_id = xstrdup(row->image_id ? row->image_id : "");
@@ -433,6 +435,8 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	g->by_id = map_new();
 	g->by_name = map_new();
 	g->execs = map_new();
+	list_init(&g->execs_new);
+	list_init(&g->execs_ended);
 	list_init(&g->order);
 	list_init(&g->networks);
 	list_init(&g->logs);

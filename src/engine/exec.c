@@ -11,6 +11,8 @@
 #include "base/banned.h"
 
 #define EXEC_KEPT_NS (5ll * 60 * 1000000000)
+#define EXECS_KEPT   256 /* ended ones; each takes some 5 kB */
+#define EXECS_NEW    256 /* created, not started */
 
 void exec_free(struct exec *x)
 {
@@ -23,21 +25,44 @@ struct exec *exec_get(struct engine *g, const char *id)
 	return map_get(g->execs, id);
 }
 
-/* Forget execs nobody can still want. */
+static void leave_new(struct engine *g, struct exec *x)
+{
+	list_del(&x->link);
+	g->nexecs_new--;
+}
+
+/* Nothing can happen with it any more: it is kept for those who ask how it ended, not for ever. */
+static void keep_ended(struct engine *g, struct exec *x)
+{
+	if (x->finished_at)
+		return;
+	if (!x->started)
+		leave_new(g, x);
+	x->finished_at = clock_now_ns();
+	list_add_tail(&g->execs_ended, &x->link);
+	g->nexecs_ended++;
+}
+
+static void forget(struct engine *g, struct exec *x)
+{
+	list_del(&x->link);
+	map_del(g->execs, x->id);
+	exec_free(x);
+}
+
+/* Forget execs nobody can still want, and those that nobody ever started, from a number on. */
 static void forget_old(struct engine *g)
 {
 	int64_t now = clock_now_ns();
-	const char *id;
-	void *v;
-	size_t pos = 0;
 
-	while (map_next(g->execs, &pos, &id, &v)) {
-		struct exec *x = v;
+	for (; g->nexecs_new >= EXECS_NEW; g->nexecs_new--)
+		forget(g, LIST_ENTRY(g->execs_new.next, struct exec, link));
+	for (; !list_empty(&g->execs_ended); g->nexecs_ended--) {
+		struct exec *x = LIST_ENTRY(g->execs_ended.next, struct exec, link);
 
-		if (!x->has_exit || now - x->finished_at < EXEC_KEPT_NS)
-			continue;
-		map_del(g->execs, id);
-		exec_free(x);
+		if (g->nexecs_ended <= EXECS_KEPT && now - x->finished_at < EXEC_KEPT_NS)
+			return;
+		forget(g, x);
 	}
 }
 
@@ -91,6 +116,8 @@ int engine_exec_create(struct engine *g, struct container *c, const char *ref,
 	snprintf(x->cid, sizeof(x->cid), "%s", c->id);
 	id_random(x->id);
 	map_set(g->execs, x->id, x);
+	list_add_tail(&g->execs_new, &x->link);
+	g->nexecs_new++;
 	memcpy(ret_id, x->id, sizeof(x->id));
 	return 0;
 }
@@ -121,7 +148,7 @@ int engine_exec_check(struct engine *g, const char *id, const struct exec_start 
 	c = container_by_id(g, x->cid);
 	if (!c)
 		return err_set(e, ERR_NOT_FOUND, "No such container: %s", x->cid);
-	if (x->has_exit || (x->started && !x->running))
+	if (x->finished_at || (x->started && !x->running))
 		return err_set(e, ERR_CONFLICT, "exec %s has already run", id);
 	if (x->running)
 		return err_set(e, ERR_CONFLICT, "exec command %s is already running", id);
@@ -135,16 +162,16 @@ int engine_exec_check(struct engine *g, const char *id, const struct exec_start 
 }
 
 /* The code of an exec that never ran. Docker: what is not there is 127, everything else 126. */
-static void exec_failed(struct exec *x, const struct err *e)
+static void exec_failed(struct engine *g, struct exec *x, const struct err *e)
 {
 	bool missing = e->kind == ERR_NO_PROGRAM ||
 		       strcasestr(e->text, "no such file or directory");
 
+	keep_ended(g, x);
 	x->started = true;
 	x->running = false;
 	x->has_exit = true;
 	x->exit_code = missing ? 127 : 126;
-	x->finished_at = clock_now_ns();
 }
 
 static void exec_error(struct err *own, const struct err *e)
@@ -176,7 +203,7 @@ static void exec_answered(struct container *c, void *ud, const struct shim_messa
 	if (e) {
 		exec_error(&own, e);
 		if (x)
-			exec_failed(x, e);
+			exec_failed(call->g, x, e);
 	} else if (x) {
 		x->pid = m->pid;
 	}
@@ -230,7 +257,7 @@ int engine_exec_start(struct engine *g, const char *id, const struct exec_start 
 		err_set(e, ERR_INVALID,
 			"OCI runtime exec failed: exec failed: cwd must be an absolute path: "
 			"unknown");
-		exec_failed(x, e);
+		exec_failed(g, x, e);
 		return -1;
 	}
 	if (build_process(c, x, &text, e) < 0)
@@ -257,12 +284,12 @@ int engine_exec_start(struct engine *g, const char *id, const struct exec_start 
 	call = NEW(struct exec_call);
 	*call = (struct exec_call){.g = g, .cb = cb, .ud = ud};
 	memcpy(call->id, x->id, sizeof(call->id));
-	x->started = x->running = true;
 	if (shim_call(c->shim, &r, fd, exec_answered, call, e) < 0) {
-		x->started = x->running = false;
 		free(call);
 		return -1;
 	}
+	leave_new(g, x);
+	x->started = x->running = true;
 	return 0;
 }
 
@@ -273,7 +300,7 @@ static void exec_ended(struct container *c, struct exec *x, int64_t code)
 	x->running = false;
 	x->has_exit = true;
 	x->exit_code = code;
-	x->finished_at = clock_now_ns();
+	keep_ended(c->g, x);
 	snprintf(text, sizeof(text), "%lld", (long long)code);
 	container_event(c, "exec_die", "execID", x->id, "exitCode", text, NULL);
 	if (x->on_exit)
@@ -297,8 +324,12 @@ void exec_container_gone(struct container *c)
 	while (map_next(c->g->execs, &pos, &id, &v)) {
 		struct exec *x = v;
 
-		if (strcmp(x->cid, c->id) == 0 && x->running)
+		if (strcmp(x->cid, c->id) != 0)
+			continue;
+		if (x->running)
 			exec_ended(c, x, 137);
+		else if (!x->finished_at)
+			keep_ended(c->g, x);
 	}
 }
 

@@ -364,7 +364,15 @@ static int job_start(struct engine *g, const char *const *argv, const struct spa
 	j->out = out[0];
 	j->cb = cb;
 	j->ud = ud;
-	uv_poll_init(g->loop, &j->exit, j->proc.pidfd);
+	rc = uv_poll_init(g->loop, &j->exit, j->proc.pidfd);
+	if (rc < 0) {
+		spawn_signal(&j->proc, SIGKILL);
+		spawn_wait(&j->proc, false, NULL);
+		fd_close(&j->proc.pidfd);
+		close(out[0]);
+		free(j);
+		return err_sys(e, rc, "watch %s", program);
+	}
 	uv_poll_start(&j->exit, UV_READABLE, worker_exited);
 	*ret = j;
 	return 0;

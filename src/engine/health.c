@@ -196,9 +196,13 @@ static void probe_run(uv_timer_t *t)
 		schedule(c);
 		return;
 	}
-	if (probe_command(c, &xc, a) < 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (probe_command(c, &xc, a) < 0)
 		return;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		log_container(LOG_LEVEL_WARN, c->id, "health check: %m");
+		schedule(c);
+		return;
+	}
 	p = NEW(struct probe);
 	*p = (struct probe){.g = c->g,
 			    .generation = c->health.generation,
@@ -207,10 +211,14 @@ static void probe_run(uv_timer_t *t)
 	memcpy(p->cid, c->id, sizeof(p->cid));
 	p->poll = NEW(uv_poll_t);
 	p->poll->data = p;
-	uv_poll_init(c->g->loop, p->poll, p->fd);
-	uv_poll_start(p->poll, UV_READABLE, probe_readable);
+	if (uv_poll_init(c->g->loop, p->poll, p->fd) == 0)
+		uv_poll_start(p->poll, UV_READABLE, probe_readable);
+	else
+		free(TAKE_PTR(p->poll));
 	at.fd = pair[1];
-	if (engine_exec_create(c->g, c, c->id, &xc, p->exec_id, &e) < 0) {
+	if (!p->poll || engine_exec_create(c->g, c, c->id, &xc, p->exec_id, &e) < 0) {
+		log_container(LOG_LEVEL_WARN, c->id, "health check: %s",
+			      p->poll ? e.text : "it cannot be watched");
 		close(pair[1]);
 		probe_free(p);
 		schedule(c);

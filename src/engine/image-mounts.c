@@ -108,7 +108,7 @@ static bool mount_alive(const struct image_mount *m)
 	struct dirent *d;
 	bool alive = false;
 	int fd = fs_open_dir("/proc");
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = fs_dir_take(fd);
 
 	boot_id(boot);
 	if (!dir)

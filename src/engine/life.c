@@ -14,9 +14,11 @@
 
 #include "base/banned.h"
 
-#define RESTART_DELAY_MIN (100ll * 1000000)
-#define RESTART_DELAY_MAX (60ll * 1000000000)
-#define RESTART_GOOD_RUN  (10ll * 1000000000)
+#define RESTART_DELAY_MIN    (100ll * 1000000)
+#define RESTART_DELAY_MAX    (60ll * 1000000000)
+#define RESTART_GOOD_RUN     (10ll * 1000000000)
+#define AUTO_REMOVE_TRIES    6
+#define AUTO_REMOVE_AGAIN_MS 50ull
 
 /* ---- hooks and waits ---- */
 
@@ -170,6 +172,10 @@ int engine_container_kill(struct engine *g, struct container *c, const char *sig
 			       signal);
 	if (signo < 0)
 		return err_set(e, ERR_INVALID, "invalid signal: %s", signal);
+	if (c->starting)
+		return deferred_add(
+			c, &(struct deferred_op){
+				   .what = DEFERRED_KILL, .signal = signal, .cb = cb, .ud = ud});
 	if (!c->st.running)
 		return err_set(e, ERR_CONFLICT,
 			       "cannot kill container: %s: container %s is not running", c->name,
@@ -240,6 +246,12 @@ static int begin_stop(struct container *c, const char *signal, int timeout_s, en
 int engine_container_stop(struct engine *g, struct container *c, const char *signal, int timeout_s,
 			  engine_done_fn cb, void *ud, struct err *e)
 {
+	if (c->starting)
+		return deferred_add(c, &(struct deferred_op){.what = DEFERRED_STOP,
+							     .signal = signal,
+							     .timeout_s = timeout_s,
+							     .cb = cb,
+							     .ud = ud});
 	if (c->st.restarting && !c->st.running) {
 		restart_cancel(c);
 		c->st.manual_stop = true;
@@ -296,7 +308,11 @@ int engine_container_restart(struct engine *g, struct container *c, const char *
 		return err_set(e, ERR_CONFLICT,
 			       "container is marked for removal and cannot be started");
 	if (c->starting)
-		return err_set(e, ERR_CONFLICT, "container %s is starting", c->id);
+		return deferred_add(c, &(struct deferred_op){.what = DEFERRED_RESTART,
+							     .signal = signal,
+							     .timeout_s = timeout_s,
+							     .cb = cb,
+							     .ud = ud});
 	if (!c->st.running && engine_container_ready(g, c, e) < 0)
 		return -1;
 	op = NEW(struct restart_op);
@@ -479,14 +495,56 @@ static void plan_restart(struct container *c)
 					restart_now, c);
 }
 
+static void shim_left(struct container *c, void *ud, const struct shim_message *m,
+		      const struct err *e)
+{
+	c->leaving = false;
+	shim_drop(c);
+	if (c->start_waits && !c->g->closing)
+		container_start_go_on(c);
+}
+
+/*
+ * It tells of the exit before it removes the control groups, so that nobody waits for that, and
+ * answers this afterwards. A next start has to wait: its groups have the same names, and the first
+ * process in them would be taken for a remnant and killed.
+ */
 static void tell_shim_to_leave(struct container *c)
 {
 	struct shim_request r = {.op = shim_op_name(SHIM_OP_QUIT)};
 	struct err e = ERR_INIT;
 
-	if (c->shim)
-		shim_call(c->shim, &r, -1, NULL, NULL, &e);
-	shim_drop(c);
+	if (!c->shim)
+		return;
+	c->leaving = shim_call(c->shim, &r, -1, shim_left, NULL, &e) == 0;
+	if (!c->leaving)
+		shim_drop(c);
+}
+
+static void remove_again(uv_timer_t *t)
+{
+	struct container *c = t->data;
+
+	engine_timer_free(&c->restart_timer);
+	container_auto_remove(c);
+}
+
+void container_auto_remove(struct container *c)
+{
+	struct err e = ERR_INIT;
+
+	if (engine_container_remove(c->g, c, true, true, false, NULL, NULL, &e) == 0)
+		return;
+	log_container(LOG_LEVEL_ERROR, c->id, "cannot remove: %s", e.text);
+	if (c->removals++ < AUTO_REMOVE_TRIES) {
+		c->restart_timer = engine_timer(c->g, AUTO_REMOVE_AGAIN_MS << c->removals,
+						remove_again, c);
+		return;
+	}
+	/* Who waits for the removal would wait for ever. */
+	LIST_FOR_EACH (it, &c->waits)
+		wait_finish(LIST_ENTRY(it, struct engine_wait, link), c->st.exit_code, e.text,
+			    NULL);
 }
 
 void container_exited(struct container *c, int64_t code, bool oom, int64_t finished_at)
@@ -528,10 +586,7 @@ void container_exited(struct container *c, int64_t code, bool oom, int64_t finis
 	c = container_by_id(g, id);
 	if (c && c->host.auto_remove && !c->st.running && !c->starting && !c->st.restarting &&
 	    !c->st.removing) {
-		struct err e = ERR_INIT;
-
-		if (engine_container_remove(g, c, true, true, false, NULL, NULL, &e) < 0)
-			log_container(LOG_LEVEL_ERROR, id, "cannot remove: %s", e.text);
+		container_auto_remove(c);
 	}
 	trace_point("exit: done");
 }
@@ -587,7 +642,13 @@ void container_on_gone(struct container *c)
 	shim_drop(c); /* answers a pending start with an error */
 	c = container_by_id(g, id);
 	if (c && !g->closing && (c->st.running || c->adopting)) {
-		c->adopting = false;
+		struct err e = ERR_INIT;
+
+		/* A shim that lives gave up a connection, nothing more: its hello tells how it is.
+		 */
+		c->adopting = shim_connect(c, &e) == 0;
+		if (c->adopting)
+			return;
 		log_container(LOG_LEVEL_WARN, c->id, "its shim is gone");
 		recover_lost(c);
 	}
@@ -647,8 +708,11 @@ int engine_container_remove(struct engine *g, struct container *c, bool force, b
 		return err_set(e, ERR_CONFLICT, "removal of container %s is already in progress",
 			       c->id);
 	if (c->starting)
-		return err_set(e, ERR_CONFLICT,
-			       "cannot remove container \"/%s\": container is starting", c->name);
+		return deferred_add(c, &(struct deferred_op){.what = DEFERRED_REMOVE,
+							     .force = force,
+							     .volumes = volumes,
+							     .cb = cb,
+							     .ud = ud});
 	if (!force && c->st.paused)
 		return err_set(e, ERR_CONFLICT,
 			       "cannot remove container \"/%s\": container is paused and must be "

@@ -250,14 +250,18 @@ static void run(uv_work_t *work)
 
 /* ---- on the loop ---- */
 
-static void watch(struct engine_logs *l)
+static bool watch(struct engine_logs *l)
 {
 	if (!l->poll) {
 		l->poll = NEW(uv_poll_t);
-		uv_poll_init(l->g->loop, l->poll, log_reader_fd(l->reader));
+		if (uv_poll_init(l->g->loop, l->poll, log_reader_fd(l->reader)) < 0) {
+			free(TAKE_PTR(l->poll));
+			return false;
+		}
 		l->poll->data = l;
 	}
 	uv_poll_start(l->poll, UV_READABLE, on_change);
+	return true;
 }
 
 static void done(uv_work_t *work, int status)
@@ -303,8 +307,10 @@ enum engine_logs_state engine_logs_read(struct engine_logs *l, struct buf *out)
 		buf_reset(&l->chunk);
 	if (state == ENGINE_LOGS_MORE || (state == ENGINE_LOGS_WAIT && l->finish))
 		return next_chunk(l) == ENGINE_LOGS_END ? ENGINE_LOGS_END : state;
-	if (state == ENGINE_LOGS_WAIT)
-		watch(l);
+	if (state == ENGINE_LOGS_WAIT && !watch(l)) {
+		log_container(LOG_LEVEL_ERROR, l->cid, "its log cannot be watched");
+		return ENGINE_LOGS_END; /* what there was has been told */
+	}
 	return state;
 }
 

@@ -506,7 +506,7 @@ void mounts_events(struct container *c, bool mount)
 static bool dir_is_empty(int fd)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+	DIR *d = fs_dir_take(copy);
 	const struct dirent *ent;
 	bool empty = true;
 

@@ -44,12 +44,22 @@ static const char *const people[] = {
 	"yalow",
 };
 
+/* At most 256: so much comes whole or, before the machine's first entropy, not for a signal. */
+static void random_bytes(void *p, size_t n)
+{
+	ssize_t got;
+
+	do
+		got = getrandom(p, n, 0);
+	while (got < 0 && errno == EINTR);
+	ASSERT(got == (ssize_t)n);
+}
+
 static uint64_t random_u64(void)
 {
-	uint64_t r = 0;
+	uint64_t r;
 
-	if (getrandom(&r, sizeof(r), 0) != sizeof(r))
-		r = (uint64_t)uv_hrtime();
+	random_bytes(&r, sizeof(r));
 	return r;
 }
 
@@ -80,8 +90,7 @@ void id_random(char ret[static ENGINE_ID_MAX])
 	bool digits_only;
 
 	do {
-		if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
-			ASSERT(!"getrandom");
+		random_bytes(raw, sizeof(raw));
 		digits_only = true;
 		for (size_t i = 0; i < sizeof(raw); i++) {
 			ret[2 * i] = hex[raw[i] >> 4];

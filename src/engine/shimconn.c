@@ -146,7 +146,8 @@ static void shim_ready(uv_poll_t *h, int status, int events)
 		struct err e = ERR_INIT;
 		AUTO(arena) struct arena *a = NULL;
 
-		if (n == -EAGAIN || n == -EINTR)
+		/* A lack of memory passes: the message waits. */
+		if (n == -EAGAIN || n == -EINTR || n == -ENOMEM || n == -ENOBUFS)
 			return;
 		if (n <= 0) {
 			container_on_gone(s->c);
@@ -162,16 +163,23 @@ static void shim_ready(uv_poll_t *h, int status, int events)
 	}
 }
 
-static void shim_take(struct container *c, int fd)
+static int shim_take(struct container *c, int fd, struct err *e)
 {
 	struct shim *s = NEW(struct shim);
+	int rc;
 
 	s->fd = fd;
 	s->c = c;
 	list_init(&s->calls);
-	uv_poll_init(c->g->loop, &s->poll, fd);
+	rc = uv_poll_init(c->g->loop, &s->poll, fd);
+	if (rc < 0) {
+		fd_close(&s->fd);
+		free(s);
+		return err_sys(e, rc, "watch the shim");
+	}
 	uv_poll_start(&s->poll, UV_READABLE, shim_ready);
 	c->shim = s;
+	return 0;
 }
 
 int shim_spawn(struct container *c, struct err *e)
@@ -202,8 +210,7 @@ int shim_spawn(struct container *c, struct err *e)
 		return err_sys(e, rc, "start %s", c->g->shim_path);
 	}
 	process_reap(c->g, &p);
-	shim_take(c, pair[0]);
-	return 0;
+	return shim_take(c, pair[0], e);
 }
 
 int shim_connect(struct container *c, struct err *e)
@@ -213,22 +220,25 @@ int shim_connect(struct container *c, struct err *e)
 
 	if (fd < 0)
 		return err_sys(e, fd, "connect to the shim");
-	shim_take(c, fd);
-	return 0;
+	return shim_take(c, fd, e);
 }
 
 static ssize_t send_waiting(int sock, const struct buf *text, int fd)
 {
-	for (int i = 0; i < 2; i++) {
-		struct pollfd p = {.fd = sock, .events = POLLOUT};
-		ssize_t n = fs_send_fds(sock, text->p, text->n, &fd, fd >= 0 ? 1 : 0);
+	ssize_t n = -EAGAIN;
 
-		if (n != -EAGAIN)
+	for (int i = 0; i < 4; i++) {
+		struct pollfd p = {.fd = sock, .events = POLLOUT};
+
+		n = fs_send_fds(sock, text->p, text->n, &fd, fd >= 0 ? 1 : 0);
+		if (n == -ENOMEM || n == -ENOBUFS) /* a client's stream would be lost with it */
+			poll(NULL, 0, 1);
+		else if (n != -EAGAIN)
 			return n;
-		if (poll(&p, 1, 2000) <= 0)
+		else if (poll(&p, 1, 2000) <= 0)
 			return -ETIMEDOUT;
 	}
-	return -EAGAIN;
+	return n;
 }
 
 int shim_call(struct shim *s, const struct shim_request *r, int fd, shim_answer_fn cb, void *ud,

@@ -170,11 +170,17 @@ static int prepare(struct container *c, struct err *e)
 static void start_done(struct container *c, const struct err *e)
 {
 	engine_done_fn cb = TAKE_PTR(c->start_cb);
+	struct engine *g = c->g;
 	void *ud = c->start_ud;
+	char id[ENGINE_ID_MAX];
+	struct list ops;
 
+	snprintf(id, sizeof(id), "%s", c->id);
 	c->starting = false;
+	deferred_take(c, &ops);
 	if (cb)
 		cb(ud, e);
+	deferred_run(g, id, &ops);
 }
 
 static void start_failed(struct container *c, struct err *e)
@@ -208,9 +214,7 @@ static void start_failed(struct container *c, struct err *e)
 	start_done(c, e);
 	c = container_by_id(g, id);
 	if (c && !g->closing && c->host.auto_remove && !c->st.removing) {
-		struct err ignored = ERR_INIT;
-
-		engine_container_remove(g, c, true, true, false, NULL, NULL, &ignored);
+		container_auto_remove(c);
 	} else if (c && !g->closing) {
 		wait_notify(c, false);
 	}
@@ -269,23 +273,16 @@ static void start_answered(struct container *c, void *ud, const struct shim_mess
 	start_done(c, NULL);
 }
 
-int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e)
+static void start_now(struct container *c, struct err *e)
 {
 	struct shim_request r = {.op = shim_op_name(SHIM_OP_START)};
 	uint16_t h = 0, w = 0;
 
-	trace_point("start: begin");
-	c->starting = true;
-	c->start_cb = NULL;
 	if (prepare(c, e) < 0 || shim_spawn(c, e) < 0) {
-		c->start_cb = cb;
-		c->start_ud = ud;
 		start_failed(c, e);
-		return 0;
+		return;
 	}
 	trace_point("start: shim spawned");
-	c->start_cb = cb;
-	c->start_ud = ud;
 	LIST_FOR_EACH (it, &c->pending) {
 		struct pending_attach *p = LIST_ENTRY(it, struct pending_attach, link);
 		struct err ignored = ERR_INIT;
@@ -302,7 +299,27 @@ int container_start(struct container *c, engine_done_fn cb, void *ud, struct err
 	r.w = w;
 	if (shim_call(c->shim, &r, -1, start_answered, NULL, e) < 0)
 		start_failed(c, e);
+}
+
+int container_start(struct container *c, engine_done_fn cb, void *ud, struct err *e)
+{
+	trace_point("start: begin");
+	c->starting = true;
+	c->start_cb = cb;
+	c->start_ud = ud;
+	if (c->leaving)
+		c->start_waits = true;
+	else
+		start_now(c, e);
 	return 0;
+}
+
+void container_start_go_on(struct container *c)
+{
+	struct err e = ERR_INIT;
+
+	c->start_waits = false;
+	start_now(c, &e);
 }
 
 int engine_container_start(struct engine *g, struct container *c, engine_done_fn cb, void *ud,

@@ -287,6 +287,27 @@ static int start_process(const struct image_worker_start *o, int out_fd, int in_
 	return rc < 0 ? err_sys(e, rc, "cannot start %s", o->program) : 0;
 }
 
+/* Only some of its handles could be had. */
+static void unwatched(struct image_worker *w)
+{
+	w->cancelled = true;
+	spawn_signal(&w->proc, SIGKILL);
+	spawn_wait(&w->proc, false, NULL);
+	if (w->out_open)
+		close_handle(&w->out, out_closed);
+	else
+		fd_close(&w->out_fd);
+	if (w->exit_open)
+		close_handle(&w->exit, exit_closed);
+	else
+		fd_close(&w->proc.pidfd);
+	if (w->in_open)
+		close_handle(&w->in, in_closed);
+	else
+		fd_close(&w->in_fd);
+	free_when_closed(w);
+}
+
 int image_worker_start(const struct image_worker_start *o, struct image_worker **ret, struct err *e)
 {
 	int out[2] = {FD_NONE, FD_NONE}, in[2] = {FD_NONE, FD_NONE};
@@ -309,12 +330,13 @@ int image_worker_start(const struct image_worker_start *o, struct image_worker *
 	w->lines = BUF_INIT(LINE_MAX_BYTES);
 	w->pending = BUF_INIT(PENDING_MAX);
 	w->out.data = w->in.data = w->exit.data = w;
-	uv_poll_init(o->loop, &w->out, w->out_fd);
-	uv_poll_init(o->loop, &w->exit, w->proc.pidfd);
-	w->out_open = w->exit_open = true;
-	if (w->in_fd >= 0) {
-		uv_poll_init(o->loop, &w->in, w->in_fd);
-		w->in_open = true;
+	w->out_open = uv_poll_init(o->loop, &w->out, w->out_fd) == 0;
+	w->exit_open = w->out_open && uv_poll_init(o->loop, &w->exit, w->proc.pidfd) == 0;
+	if (w->exit_open && w->in_fd >= 0)
+		w->in_open = uv_poll_init(o->loop, &w->in, w->in_fd) == 0;
+	if (!w->exit_open || w->in_open != (w->in_fd >= 0)) {
+		unwatched(w);
+		return err_set(e, ERR_SYSTEM, UNPACK_PROGRAM " cannot be watched");
 	}
 	uv_poll_start(&w->out, UV_READABLE, on_output);
 	uv_poll_start(&w->exit, UV_READABLE, on_exit_event);

@@ -211,6 +211,7 @@ static int serve(struct daemon *d, struct err *e)
 		if (d->metrics_fd < 0 || api_metrics_start(&ac, &d->metrics, e) < 0)
 			return -1;
 	}
+	listeners_watch(&d->listeners, d->loop);
 	watch_signal(d, &d->term, SIGTERM, on_signal);
 	watch_signal(d, &d->intr, SIGINT, on_signal);
 	watch_signal(d, &d->hup, SIGHUP, on_reload);

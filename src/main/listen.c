@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,7 +24,6 @@
 
 #define LISTEN_FDS_START 3
 #define BACKLOG		 512
-#define HELPER_READY_MS	 10000
 #define PORT_PLAIN	 2375
 #define PORT_TLS	 2376
 #define GROUP_DEFAULT	 "coracle"
@@ -114,41 +112,6 @@ static int bind_tcp(const struct hostaddr *a, unsigned port, struct err *e)
 	return fd;
 }
 
-static int start_helper(struct listeners *l, const struct config *c, int listener,
-			const char *target, const char *program_dir, struct err *e)
-{
-	AUTO_FREE char *program = xasprintf("%s/coracle-tls", program_dir);
-	int ends[2];
-	const char *argv[16] = {program, "serve", target, "--cert", c->tlscert, "--key", c->tlskey};
-	size_t n = 7;
-
-	if (c->tlsverify > 0) {
-		argv[n++] = "--ca";
-		argv[n++] = c->tlscacert;
-		argv[n++] = "--verify";
-	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-		return err_sys(e, -errno, "socketpair");
-	const struct spawn_fd fds[] = {{2, 2}, {listener, 3}, {ends[0], 4}};
-	struct spawn s = {
-		.path = program, .argv = argv, .fds = fds, .nfds = 3, .new_session = true};
-	int rc = spawn_start(&s, &l->helpers[l->nhelpers]);
-
-	close(ends[0]);
-	if (rc < 0) {
-		close(ends[1]);
-		return err_sys(e, rc, "start %s", program);
-	}
-	l->alive[l->nhelpers++] = ends[1];
-	struct pollfd ready = {.fd = ends[1], .events = POLLIN};
-	char byte;
-	if (poll(&ready, 1, HELPER_READY_MS) != 1 || read(ends[1], &byte, 1) != 1)
-		return err_set(e, ERR_INVALID,
-			       "TLS with certificate %s and key %s does not work (see above)",
-			       c->tlscert, c->tlskey);
-	return 0;
-}
-
 /*
  * The socket behind a helper. The helper runs as nobody, so everyone may write to it; only root
  * gets through the folder it is in, and the helper by a descriptor it opened as root.
@@ -174,6 +137,7 @@ static int listen_tcp(struct listeners *l, const struct config *c, const struct 
 {
 	bool tls = c->tls > 0;
 	unsigned port = a->port ? a->port : tls ? PORT_TLS : PORT_PLAIN;
+	AUTO_FREE char *program = xasprintf("%s/coracle-tls", program_dir);
 	AUTO_FREE char *inner = NULL;
 	int fd, rc;
 
@@ -192,10 +156,17 @@ static int listen_tcp(struct listeners *l, const struct config *c, const struct 
 			 "tlsverify",
 			 a->host[0] ? a->host : "127.0.0.1", port);
 	rc = listen_inner(l, c, &inner, e);
-	if (rc == 0)
-		rc = start_helper(l, c, fd, inner, program_dir, e);
-	fd_close(&fd);
-	return rc;
+	if (rc < 0) {
+		fd_close(&fd);
+		return rc;
+	}
+	const struct tls_helper_options o = {.program = program,
+					     .target = inner,
+					     .cert = c->tlscert,
+					     .key = c->tlskey,
+					     .ca = c->tlsverify > 0 ? c->tlscacert : NULL,
+					     .listener = fd};
+	return tls_helper_start(&l->helpers[l->nhelpers++], &o, e);
 }
 
 int listeners_open(struct listeners *l, const struct config *c, const char *program_dir,
@@ -239,15 +210,19 @@ int listen_metrics(const char *address, struct err *e)
 	return bind_tcp(&a, a.port, e);
 }
 
+void listeners_watch(struct listeners *l, uv_loop_t *loop)
+{
+	for (size_t i = 0; i < l->nhelpers; i++)
+		tls_helper_watch(&l->helpers[i], loop);
+}
+
 void listeners_close(struct listeners *l)
 {
 	for (size_t i = 0; i < l->npaths; i++) {
 		unlink(l->paths[i]);
 		free(l->paths[i]);
 	}
-	for (size_t i = 0; i < l->nhelpers; i++) {
-		fd_close(&l->alive[i]);
-		fd_close(&l->helpers[i].pidfd);
-	}
+	for (size_t i = 0; i < l->nhelpers; i++)
+		tls_helper_stop(&l->helpers[i]);
 	l->npaths = l->nhelpers = 0;
 }

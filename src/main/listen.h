@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "config/config.h"
-#include "sys/spawn.h"
+#include "tls-helpers.h"
 
 #include <stddef.h>
 
@@ -15,8 +15,7 @@ struct listeners {
 	size_t n;
 	char *paths[LISTEN_MAX]; /* unix sockets to remove at the end */
 	size_t npaths;
-	struct process helpers[LISTEN_MAX]; /* coracle-tls, one per TLS socket */
-	int alive[LISTEN_MAX];		    /* its end of a pipe: closed, it stops accepting */
+	struct tls_helper helpers[LISTEN_MAX]; /* one per TLS socket */
 	size_t nhelpers;
 };
 
@@ -26,6 +25,8 @@ struct listeners {
  */
 int listeners_open(struct listeners *l, const struct config *c, const char *program_dir,
 		   struct err *e);
+/* Once the loop runs: helpers that die are started again. *l must not move. */
+void listeners_watch(struct listeners *l, uv_loop_t *loop);
 /* Sockets go, helpers stop accepting; their connections may finish. */
 void listeners_close(struct listeners *l);
 /* The socket of metrics-addr, "HOST:PORT". */

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -18,6 +19,22 @@ struct report_err {
 	char text[ERR_TEXT_MAX];
 };
 
+/* A report that is lost leaves the caller without the pid, or with a failure it knows nothing of:
+ * a lack of memory gets two seconds to pass. */
+static int send_patiently(int sock, const void *p, size_t n, int fd)
+{
+	const struct timespec pause = {.tv_nsec = 2000000};
+	ssize_t rc;
+
+	for (int i = 0; i < 1000; i++) {
+		rc = fs_send_fds(sock, p, n, &fd, fd >= 0 ? 1 : 0);
+		if (rc != -ENOMEM && rc != -ENOBUFS && rc != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return rc < 0 ? (int)rc : 0;
+}
+
 int channel_send(int sock, enum report kind, const void *p, size_t n, int fd)
 {
 	char b[1024];
@@ -26,8 +43,7 @@ int channel_send(int sock, enum report kind, const void *p, size_t n, int fd)
 	n = MIN(n, sizeof(b) - 1);
 	if (n)
 		memcpy(b + 1, p, n);
-	ssize_t rc = fs_send_fds(sock, b, n + 1, &fd, fd >= 0 ? 1 : 0);
-	return rc < 0 ? (int)rc : 0;
+	return send_patiently(sock, b, n + 1, fd);
 }
 
 void channel_send_err(int sock, const struct err *e)
@@ -36,7 +52,7 @@ void channel_send_err(int sock, const struct err *e)
 	size_t n = strnlen(e->text, sizeof(r.text) - 1);
 
 	memcpy(r.text, e->text, n);
-	fs_send_fds(sock, &r, offsetof(struct report_err, text) + n + 1, NULL, 0);
+	send_patiently(sock, &r, offsetof(struct report_err, text) + n + 1, FD_NONE);
 }
 
 int channel_recv(int sock, char *buf, size_t size, size_t *ret_n, int *ret_fd, struct err *e)
@@ -50,7 +66,7 @@ int channel_recv(int sock, char *buf, size_t size, size_t *ret_n, int *ret_fd, s
 	 * sent. */
 	do
 		n = fs_recv_fds(sock, &r, sizeof(r) - 1, &fd, 1, &nfds);
-	while (n == -EINTR || n == -ECONNRESET);
+	while (n == -EINTR || n == -ECONNRESET || n == -ENOMEM || n == -ENOBUFS);
 	if (n < 0)
 		return err_sys(e, (int)n, "read from the container's setup process");
 	if (n == 0)
@@ -80,7 +96,7 @@ int channel_wait_gate(int sock, enum gate want)
 
 	do
 		n = recv(sock, &c, 1, 0);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ENOMEM || errno == ENOBUFS));
 	if (n <= 0)
 		return n < 0 ? -errno : -EPIPE;
 	return c == (char)want ? 0 : -EPROTO;

@@ -54,6 +54,8 @@ int runtime_pause(const struct runtime_container *c, struct err *e)
 {
 	int rc = cgroup_freeze(c->cgroup_path, true);
 
+	if (rc < 0) /* in the middle: what the caller takes for running must run */
+		cgroup_freeze(c->cgroup_path, false);
 	return rc < 0 ? err_sys(e, rc, "freeze %s", c->cgroup_path) : 0;
 }
 

@@ -41,7 +41,9 @@ static int enter(const struct runtime_container *c, struct err *e)
 		    CLONE_NEWCGROUP;
 
 	if (same < 0)
-		return err_set(e, ERR_CONFLICT, "the container is not running");
+		return same == -ENOENT || same == -ESRCH
+			       ? err_set(e, ERR_CONFLICT, "the container is not running")
+			       : err_sys(e, same, "look at the container's namespaces");
 	if (!same)
 		flags |= CLONE_NEWUSER;
 	if (same_ns(c->pid, "time") == 0) /* an error: a kernel without them */
@@ -118,6 +120,8 @@ static int wait_running(const struct runtime_exec *req, int sock, struct runtime
 		if (kind == REPORT_PID && n == sizeof(pid_t)) {
 			memcpy(&p->pid, text, sizeof(pid_t));
 			p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+			if (p->pidfd < 0)
+				err_sys(&failed, -errno, "open the program's descriptor");
 		}
 		text[n] = '\0';
 		if (kind == REPORT_NOTICE && req->notice)
@@ -130,6 +134,19 @@ static int wait_running(const struct runtime_exec *req, int sock, struct runtime
 	if (p->pid <= 0 || p->pidfd < 0)
 		return err_set(e, ERR_SYSTEM, "the program's setup process died");
 	return 0;
+}
+
+void runtime_process_end(struct runtime_process *p)
+{
+	/* Our child that nobody else reaps: the number is its own until we do. */
+	if (p->pid > 0) {
+		kill(p->pid, SIGKILL);
+		while (waitpid(p->pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	}
+	p->pid = -1;
+	fd_close(&p->pidfd);
+	fd_close(&p->console_fd);
 }
 
 int runtime_exec(const struct runtime_container *c, const struct runtime_exec *req,
@@ -170,19 +187,10 @@ int runtime_exec(const struct runtime_container *c, const struct runtime_exec *r
 	if (helper > 0)
 		while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
 			;
-	if (rc < 0 && p.pidfd >= 0) {
-		siginfo_t si;
-		syscall(SYS_pidfd_send_signal, p.pidfd, SIGKILL, NULL, 0);
-		while (waitid((idtype_t)3, (id_t)p.pidfd, &si, WEXITED | __WALL) < 0 &&
-		       errno == EINTR)
-			;
-	}
-	if (rc < 0) {
-		fd_close(&p.pidfd);
-		fd_close(&p.console_fd);
-	} else {
+	if (rc < 0)
+		runtime_process_end(&p);
+	else
 		*ret = p;
-	}
 	launch_done(&l);
 	return rc;
 }

@@ -285,7 +285,7 @@ static int probe(const char *path)
 static int find_program(const char *name, const char *path_list, char *ret, size_t n, struct err *e)
 {
 	struct str rest = str_of(path_list ? path_list : ""), dir;
-	bool denied = false;
+	int broken = 0;
 
 	if (strchr(name, '/')) {
 		int no = probe(name);
@@ -299,8 +299,9 @@ static int find_program(const char *name, const char *path_list, char *ret, size
 		if (no)
 			return err_set(e, ERR_NOT_EXECUTABLE, START_FAILED "exec: \"%s\": %s", name,
 				       /* Clients turn the last words into exit code 126. */
-				       no == EISDIR ? "is a directory: permission denied"
-						    : "permission denied");
+				       no == EISDIR   ? "is a directory: permission denied"
+				       : no == EACCES ? "permission denied"
+						      : strerror(no));
 		snprintf(ret, n, "%s", name);
 		return 0;
 	}
@@ -311,11 +312,13 @@ static int find_program(const char *name, const char *path_list, char *ret, size
 		int no = probe(ret);
 		if (no == 0)
 			return 0;
-		denied |= no == EACCES;
+		/* What a look could not tell is no proof that there is none. */
+		if (no != ENOENT && no != ENOTDIR && no != EISDIR && no != ENAMETOOLONG)
+			broken = no;
 	}
-	if (denied)
-		return err_set(e, ERR_NOT_EXECUTABLE,
-			       START_FAILED "exec: \"%s\": permission denied", name);
+	if (broken)
+		return err_set(e, ERR_NOT_EXECUTABLE, START_FAILED "exec: \"%s\": %s", name,
+			       broken == EACCES ? "permission denied" : strerror(broken));
 	return err_set(e, ERR_NO_PROGRAM,
 		       START_FAILED "exec: \"%s\": executable file not found in $PATH", name);
 }

@@ -147,6 +147,8 @@ struct runtime_process {
  * 0. */
 int runtime_exec(const struct runtime_container *c, const struct runtime_exec *req,
 		 struct runtime_process *ret, struct err *e);
+/* Ends and reaps one that nobody has reaped yet, and closes what it holds. */
+void runtime_process_end(struct runtime_process *p);
 
 /* "Read", "Write", "Sync", "Async", "Discard", "Total" */
 #define RUNTIME_BLKIO_OPS 6

@@ -29,6 +29,12 @@ void control_close(struct shim *s)
 	fd_close(&s->control_fd);
 }
 
+/* Not the end of a connection: the same call works later. */
+static bool passes(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ENOMEM || error == ENOBUFS;
+}
+
 /* 0 sent, 1 not now, -1 the connection is over. */
 static int message_send(struct shim *s, const char *p, size_t n)
 {
@@ -37,7 +43,7 @@ static int message_send(struct shim *s, const char *p, size_t n)
 			return 0;
 		if (errno == EINTR)
 			continue;
-		return errno == EAGAIN ? 1 : -1;
+		return passes(errno) ? 1 : -1;
 	}
 }
 
@@ -231,7 +237,7 @@ void control_read(struct shim *s)
 		ssize_t size = recv(s->control_fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 		ssize_t n;
 
-		if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		if (size < 0 && passes(errno))
 			return;
 		if (size <= 0 || size > SHIM_MSG_MAX) {
 			control_close(s);
@@ -239,6 +245,8 @@ void control_read(struct shim *s)
 		}
 		text = xmalloc((size_t)size + 1);
 		n = fs_recv_fds(s->control_fd, text, (size_t)size, fds, 4, &nfds);
+		if (n < 0 && passes((int)-n))
+			return;
 		if (n <= 0) {
 			control_close(s);
 			return;

@@ -251,6 +251,9 @@ static int container_run(struct shim *s, const struct shim_request *r, struct en
 	console_size(&s->main, r->h, r->w);
 	if (cfg.network && wait_network(s, e) < 0)
 		return -1;
+	s->main.pidfd = fcntl(s->container.pidfd, F_DUPFD_CLOEXEC, 3);
+	if (s->main.pidfd < 0) /* its end would not be seen */
+		return err_sys(e, -errno, "watch the program");
 	if (runtime_start(&s->container, e) < 0)
 		return -1;
 	trace_point("container started");
@@ -265,6 +268,7 @@ static void container_undo(struct shim *s)
 	siginfo_t info;
 
 	stdio_close(&s->main);
+	fd_close(&s->main.pidfd);
 	if (!s->have_container)
 		return;
 	if (s->container.pid > 0) {
@@ -296,7 +300,7 @@ int process_start(struct shim *s, const struct shim_request *r, struct err *e)
 	s->started = true;
 	s->busy = true; /* much was touched that is not needed again */
 	s->started_at = clock_now_ns();
-	io_running(&s->main, s->container.pid, fcntl(s->container.pidfd, F_DUPFD_CLOEXEC, 3));
+	io_running(&s->main, s->container.pid, s->main.pidfd);
 	return 0;
 }
 
@@ -330,8 +334,10 @@ static int exec_run(struct shim *s, struct io *io, const struct shim_request *r,
 	req.seccomp_cache_dir = cfg.seccomp.cache_dir;
 	if (runtime_exec(&s->container, &req, &proc, e) < 0)
 		return -1;
-	if (io->tty && console_take(io, &proc.console_fd, e) < 0)
+	if (io->tty && console_take(io, &proc.console_fd, e) < 0) {
+		runtime_process_end(&proc);
 		return -1;
+	}
 	console_size(io, r->h, r->w);
 	io_running(io, proc.pid, proc.pidfd);
 	return 0;

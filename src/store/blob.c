@@ -15,6 +15,8 @@
 
 #include "base/banned.h"
 
+#define STAGE_GAP 4096 /* members of an archive that are no files */
+
 #define PARTIAL_NAME_MAX (64 + sizeof(".partial"))
 
 /* File name in blobs/sha256; only sha256 is stored. */
@@ -190,18 +192,41 @@ int store_stage_commit(struct store *s, const char *file, const struct digest *d
 	return commit_file(s, file, d, size, when, e);
 }
 
+/* Staged by a worker that is gone: this one's, and what an earlier drop could not remove. */
+static bool is_stale(const struct store *s, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	char prefix[32];
+
+	if (!str_starts(name, "s-") || !dot || (size_t)(dot - name) >= sizeof(prefix))
+		return false;
+	snprintf(prefix, sizeof(prefix), "%.*s", (int)(dot - name), name);
+	return !map_get(s->busy, prefix);
+}
+
+/* Where the folder cannot be read: the worker numbers its files from 0, leaving some out. */
+static void drop_numbered(struct store *s, const char *prefix)
+{
+	char name[48];
+
+	for (unsigned i = 0, missing = 0; missing < STAGE_GAP; i++) {
+		snprintf(name, sizeof(name), "%s.%u", prefix, i);
+		missing = unlinkat(s->ingest_fd, name, 0) < 0 ? missing + 1 : 0;
+	}
+}
+
 void store_stage_drop(struct store *s, const char *prefix)
 {
 	int fd = openat(s->ingest_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	size_t n = strlen(prefix);
+	DIR *dir = fs_dir_take(fd);
 	struct dirent *d;
 
 	(void)map_del(s->busy, prefix);
-	if (!dir)
-		return;
-	while ((d = readdir(dir)))
-		if (n && !strncmp(d->d_name, prefix, n) && d->d_name[n] == '.')
+	for (errno = 0; dir && (d = readdir(dir)); errno = 0)
+		if (is_stale(s, d->d_name))
 			(void)unlinkat(s->ingest_fd, d->d_name, 0);
-	closedir(dir);
+	if ((errno || !dir) && *prefix)
+		drop_numbered(s, prefix);
+	if (dir)
+		closedir(dir);
 }

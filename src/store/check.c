@@ -361,7 +361,7 @@ static int check_folder(const struct check *c, const struct folder *f, struct er
 {
 	int dir_fd = folder_fd(c->s, f);
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = fs_dir_take(fd);
 	struct dirent *d;
 
 	if (!dir)
@@ -392,7 +392,7 @@ static int check_top(const struct check *c, struct err *e)
 		"state.db-wal", "state.db.salvage", "state.db-journal", "trash",
 		"volumes"};
 	int fd = openat(c->s->data_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = fs_dir_take(fd);
 	struct dirent *d;
 
 	if (!dir)

@@ -189,6 +189,11 @@ int store_container_delete(struct store *s, const char *id, struct err *e)
 		err_clear(e);
 		rc = delete_rows(s, id, e);
 	}
+	/* A removal before this one may have got no further than the rows. */
+	if (rc < 0 && e->kind == ERR_NOT_FOUND && faccessat(s->containers_fd, id, F_OK, 0) == 0) {
+		err_clear(e);
+		rc = 0;
+	}
 	return rc < 0 ? -1 : trash_move(s, s->containers_fd, id, e);
 }
 

@@ -213,7 +213,7 @@ static int copy_dir(struct copy *c, int src, int dst, unsigned depth, struct err
 	struct dirent *d;
 	struct stat st;
 	int rc = 0, fd = openat(src, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = fs_dir_take(fd);
 
 	if (!dir || fstat(src, &st) < 0) {
 		rc = -errno;

@@ -7,6 +7,8 @@
 #include "store/store-priv.h"
 
 #include "base/clock.h"
+#include "base/num.h"
+#include "sys/fs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -149,13 +151,19 @@ int gc_dead_layers(struct store *s, const struct id_list *only, struct id_list *
 int gc_trash_layers(struct store *s, const struct id_list *dead, struct err *e)
 {
 	char name[32];
+	int rc = 0;
 
+	/* The rows are gone already: one that cannot be moved keeps no other. */
 	for (size_t i = 0; i < dead->n; i++) {
+		struct err own = ERR_INIT;
+
 		snprintf(name, sizeof(name), "%lld", (long long)dead->v[i]);
-		if (trash_move(s, s->layers_fd, name, e) < 0)
-			return -1;
+		if (trash_move(s, s->layers_fd, name, &own) == 0 || rc < 0)
+			continue;
+		rc = -1;
+		*e = own;
 	}
-	return 0;
+	return rc;
 }
 
 /* Trash the blob unless an image, a lease, a download or an unsynced layer needs it. */
@@ -186,7 +194,7 @@ typedef int (*name_fn)(struct store *s, const char *name, void *ud, struct err *
 static int each_name(struct store *s, int dir_fd, name_fn fn, void *ud, struct err *e)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = fs_dir_take(fd);
 	struct dirent *d;
 
 	if (!dir)
@@ -201,6 +209,20 @@ static int each_name(struct store *s, int dir_fd, name_fn fn, void *ud, struct e
 static int collect_blob(struct store *s, const char *name, void *ud, struct err *e)
 {
 	return store_is_hex(name, 64, 64) ? gc_blob(s, name, ud, e) : 0;
+}
+
+/* A folder whose row went without it: the trash could not take it then. */
+static int collect_layer(struct store *s, const char *name, void *ud, struct err *e)
+{
+	uint64_t id;
+
+	if (num_parse_u64(name, 1, INT64_MAX, &id) < 0)
+		return 0;
+	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, "SELECT 1 FROM layers WHERE id = ?", "i",
+					     (int64_t)id);
+	int rc = st ? db_step(s, st, e) : -1;
+
+	return rc != 0 ? MIN(rc, 0) : trash_move(s, s->layers_fd, name, e);
 }
 
 struct partials {
@@ -242,9 +264,12 @@ int store_gc(struct store *s, int64_t max_age_ns, uint64_t *ret_freed, struct er
 	if (rc == 0)
 		rc = gc_trash_layers(s, &dead, e);
 	if (rc == 0)
+		rc = each_name(s, s->layers_fd, collect_layer, NULL, e);
+	if (rc == 0)
 		rc = each_name(s, s->blobs_fd, collect_blob, &freed, e);
 	if (rc == 0)
 		rc = each_name(s, s->ingest_fd, collect_partial, &p, e);
+	store_stage_drop(s, "");
 	free(dead.v);
 	if (rc == 0 && ret_freed)
 		*ret_freed = freed + p.freed;

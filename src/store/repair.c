@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "sys/fs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -106,7 +107,7 @@ static int each(struct store *s, int dir_fd,
 		int (*fn)(struct store *s, const char *name, struct err *e), struct err *e)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = fs_dir_take(fd);
 	struct dirent *d;
 
 	if (!dir)

@@ -181,7 +181,7 @@ static int each_name(int dir_fd, int (*fn)(struct salvage *x, const char *name, 
 		     struct salvage *x, struct err *e)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = fs_dir_take(fd);
 	struct dirent *d;
 
 	if (!dir)

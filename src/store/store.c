@@ -305,11 +305,8 @@ bool store_trash_pending(struct store *s)
 {
 	struct dirent *d;
 	bool found = false;
-	DIR *dir = NULL;
-	int fd = openat(s->trash_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fs_dir_take(openat(s->trash_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 
-	if (fd >= 0)
-		dir = fdopendir(fd);
 	if (!dir)
 		return false;
 	while (!found && (d = readdir(dir)))

@@ -228,7 +228,7 @@ int store_manifest_of(struct store *s, const struct digest *image, struct digest
 	if (rc)
 		return rc < 0 ? -1 : 0;
 	fd = openat(s->blobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	dir = fs_dir_take(fd);
 	while (dir && !found && (d = readdir(dir))) {
 		if (!store_is_hex(d->d_name, 64, 64) || !is_manifest_of(s, d->d_name, image))
 			continue;

@@ -115,6 +115,17 @@ static int make_dirs(struct store *s, const char *name, struct err *e)
 	return 0;
 }
 
+/* Of one that was not made in the end; what is not empty is somebody's and stays. */
+static void unmake_dirs(struct store *s, const char *name)
+{
+	AUTO_FD int dir = openat(s->volumes_fd, name,
+				 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir >= 0)
+		unlinkat(dir, "_data", AT_REMOVEDIR);
+	unlinkat(s->volumes_fd, name, AT_REMOVEDIR);
+}
+
 static int insert(struct store *s, const struct store_volume *v, struct err *e)
 {
 	if (tx_begin(s, true, e) < 0)
@@ -159,8 +170,10 @@ int store_volume_create(struct store *s, const struct store_volume *in, struct s
 			return err_set(e, ERR_CONFLICT,
 				       "volume \"%s\" already exists with other options", v.name);
 	} else {
-		if (make_dirs(s, v.name, e) < 0 || insert(s, &v, e) < 0)
+		if (make_dirs(s, v.name, e) < 0 || insert(s, &v, e) < 0) {
+			unmake_dirs(s, v.name);
 			return -1;
+		}
 		created = true;
 	}
 	if (ret)

@@ -17,16 +17,22 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
+DIR *fs_dir_take(int fd)
+{
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	int saved = errno;
+
+	if (!d && fd >= 0)
+		close(fd);
+	errno = saved;
+	return d;
+}
+
 static DIR *open_tree_dir(int dir_fd, const char *name)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0)
-		return NULL;
-	DIR *d = fdopendir(fd);
-	if (!d)
-		close(fd);
-	return d;
+	return fs_dir_take(fd);
 }
 
 static int remove_children(int dir_fd, const char *name, int depth);

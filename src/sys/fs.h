@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,6 +34,9 @@ int fs_write_file(const char *path,
 		  const char *text); /* existing file, one write(2): cgroup, procfs, sysctl */
 /* rm -r by descriptor, never follows links, never leaves the tree's file system when one_fs. 0 when
  * absent. */
+/* Reads the folder fd, which is closed with the result, and at once when there is none (errno tells
+ * why). A negative fd gives NULL. */
+DIR *fs_dir_take(int fd);
 int fs_remove_tree(int dir_fd, const char *name);
 /* Directory of the running program (for sibling programs), heap string. */
 char *fs_program_dir(void);

@@ -206,7 +206,7 @@ static int add_dir(struct pack *p, int fd, unsigned depth, struct err *e)
 	if (p->layer && is_opaque(fd) && add_whiteout(p, at, ".wh..opq", e) < 0)
 		return -1;
 	own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = own >= 0 ? fdopendir(own) : NULL;
+	dir = fs_dir_take(own);
 	if (!dir)
 		return err_sys(e, -errno, "entry \"%s\": read", p->name);
 	if (at == 2 && p->name[0] == '.' && !p->dotted) /* "./": its members are named without it */

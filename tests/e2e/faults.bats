@@ -17,6 +17,12 @@ load lib.bash
 	code 0
 }
 
+@test "execs, logs, subscribers, archives, pulls, again and again, grow nothing" {
+	run "$E2E_DIR/../faults/cycles" uses
+	echo "$output"
+	code 0
+}
+
 @test "200 clients at once, and streams whose clients vanish, leave nothing" {
 	run "$E2E_DIR/../faults/cycles" crowd
 	echo "$output"
@@ -25,6 +31,13 @@ load lib.bash
 
 @test "streams over the end of an engine end clearly, a new attach and wait work" {
 	run "$E2E_DIR/../faults/cycles" restart
+	echo "$output"
+	code 0
+}
+
+@test "system calls of engine, shim, its children and workers fail, and nothing is lost" {
+	[ -x "$BIN/../../tests/inject" ] || skip_because "the injector is written for x86-64"
+	run "$E2E_DIR/../faults/sweep"
 	echo "$output"
 	code 0
 }

@@ -243,3 +243,20 @@ helper_pid() {
 	[ "$refused" -ge 1 ] && [ "$refused" -le 20 ] # 10 a minute, and the test may see two minutes
 	logged "further refusals of this minute are only counted"
 }
+
+@test "listen: a coracle-tls that is killed is followed by another; clients wait in the queue" {
+	tls_config
+	start_engine "$HOME_DIR"
+	local round old
+	for round in 1 2; do
+		old=$(helper_pid)
+		kill -KILL "$old"
+		run -0 over_tls cert version --format '{{.Server.Version}}'
+		[ "$(helper_pid)" != "$old" ]
+	done
+	logged "was ended by signal 9; the next one starts in"
+	logged "coracle-tls runs again"
+	kill "$(engine_pid)"
+	wait_for 10 ended "$(engine_pid)"
+	equals "$(helper_pid)" ""
+}

@@ -224,3 +224,24 @@ kill_engine() {
 @test "nothing is left of all this" {
 	no_leaks
 }
+
+@test "what is asked of a container while it starts waits for the start" {
+	local i
+	for i in $(seq 12); do
+		c create --name "busy$i" -v /v default sleep 100 >/dev/null
+		c start "busy$i" >/dev/null &
+		case $((i % 4)) in
+		0) run c rm -f -v "busy$i" ;;
+		1) run c stop -t 0 "busy$i" ;;
+		2) run c restart -t 0 "busy$i" ;;
+		3) run c kill "busy$i" ;;
+		esac
+		wait $! || true
+		# A kill that comes before the start finds nothing that runs; everything else works, before and after.
+		[ "$status" -eq 0 ] || { [ $((i % 4)) = 3 ] && contains "$output" "is not running"; }
+		lacks "$output" "starting"
+		c rm -f -v "busy$i" >/dev/null 2>&1 || true
+		gone "busy$i"
+	done
+	no_leaks
+}

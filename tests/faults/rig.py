@@ -192,8 +192,9 @@ class Rig:
     def fds(self):
         return len(os.listdir('/proc/%d/fd' % self.engine.pid))
 
-    def pss(self):
-        m = re.search(r'^Pss: *(\d+)', read('/proc/%d/smaps_rollup' % self.engine.pid), re.M)
+    def memory(self):
+        """The engine's own memory in kB. Not Pss: that grows when another program that shares a library ends."""
+        m = re.search(r'^Anonymous: *(\d+)', read('/proc/%d/smaps_rollup' % self.engine.pid), re.M)
         return int(m.group(1)) if m else 0
 
     def alive(self):
@@ -260,7 +261,7 @@ class Rig:
             raise Broken('fsck: %d\n%s%s' % (rc, out, err))
 
     def remove(self, cid):
-        """rm -f -v; a start whose client is gone may still be under way."""
+        """rm -f -v; another one may be under way (409), a start whose client is gone is waited for."""
         def done():
             self.call('DELETE', '/containers/%s?force=1&v=1' % cid, ok=(204, 404, 409))
             return b'No such' in json.dumps(self.call('GET', '/containers/%s/json' % cid, ok=(200, 404))).encode()

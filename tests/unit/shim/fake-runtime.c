@@ -132,6 +132,16 @@ int runtime_oom_fd(const struct runtime_container *c)
 	return FD_NONE;
 }
 
+void runtime_process_end(struct runtime_process *p)
+{
+	if (p->pid > 0) {
+		kill(p->pid, SIGKILL);
+		waitpid(p->pid, NULL, 0);
+	}
+	fd_close(&p->pidfd);
+	fd_close(&p->console_fd);
+}
+
 int runtime_exec(const struct runtime_container *c, const struct runtime_exec *req,
 		 struct runtime_process *ret, struct err *e)
 {
