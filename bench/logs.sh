@@ -55,8 +55,8 @@ cc -O2 -static -o "$writer" "$lab/writer.c" || exit 1
 memory() { awk '/^Pss:/ {s += $2} END {print s + 0}' "/proc/$1/smaps_rollup" 2>/dev/null || echo 0; } # kB
 # Medians of `runs` runs of a command in ms, and the worst.
 latency() {
-	local i a b
-	for i in $(seq "$RUNS"); do
+	local a b
+	for _ in $(seq "$RUNS"); do
 		a=$(date +%s%N)
 		"$@" >/dev/null 2>&1
 		b=$(date +%s%N)
