@@ -66,10 +66,19 @@ static int member_xattrs(struct archive_entry *ae, struct member *m, struct memb
 	if (archive_entry_xattr_reset(ae) > XATTRS_MAX)
 		return err_set(e, ERR_LIMIT, "entry \"%s\": more than %d extended attributes",
 			       m->name, XATTRS_MAX);
-	while (archive_entry_xattr_next(ae, &x[m->nxattrs].name, &x[m->nxattrs].value,
-					&x[m->nxattrs].size) == ARCHIVE_OK)
-		if (++m->nxattrs == XATTRS_MAX)
+	struct member_xattr one;
+
+	/* libarchive's own tars have each twice, under two headers; a later one counts. */
+	while (archive_entry_xattr_next(ae, &one.name, &one.value, &one.size) == ARCHIVE_OK) {
+		size_t i = 0;
+
+		while (i < m->nxattrs && strcmp(x[i].name, one.name) != 0)
+			i++;
+		if (i == XATTRS_MAX)
 			break;
+		x[i] = one;
+		m->nxattrs += i == m->nxattrs;
+	}
 	m->xattrs = x;
 	return 0;
 }

@@ -23,6 +23,9 @@
 #include "base/banned.h"
 
 #define DEPTH_MAX 256
+#define SORT_MAX                                                                                   \
+	((size_t)8 << 20) /* names held at once; a directory beyond is written unsorted            \
+			   */
 #define XATTR_MAX (64 * 1024)
 
 struct pack {
@@ -30,7 +33,8 @@ struct pack {
 	struct map *links; /* "dev:ino" -> first member name */
 	struct unpack_result *ret;
 	bool layer;
-	bool dotted; /* members of "./" are named with it */
+	size_t names; /* bytes of names held */
+	bool dotted;  /* members of "./" are named with it */
 	char *xattr_names, *xattr_value;
 	char name[WRITER_PATH_MAX]; /* of the current member */
 };
@@ -183,11 +187,73 @@ static int add_child(struct pack *p, int fd, const char *base, size_t at, unsign
 	return add_any(p, fd, base, depth, e);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct names {
+	char **v;
+	size_t n, cap, bytes;
+};
+
+static void names_done(struct pack *p, struct names *l)
+{
+	p->names -= l->bytes;
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+}
+
+/* False: there are too many. */
+static bool read_names(struct pack *p, DIR *dir, struct names *ret)
+{
+	struct dirent *d;
+
+	while ((d = readdir(dir))) {
+		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
+			continue;
+		size_t n = strlen(d->d_name) + 32; /* as the heap counts */
+		ret->bytes += n;
+		p->names += n;
+		if (p->names > SORT_MAX)
+			return false;
+		if (ret->n == ret->cap) {
+			ret->cap = ret->cap ? 2 * ret->cap : 64;
+			ret->v = xrealloc(ret->v, ret->cap * sizeof(*ret->v));
+		}
+		ret->v[ret->n++] = xstrdup(d->d_name);
+	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
+	return true;
+}
+
+/* By name, so that the same tree gives the same bytes wherever it lies. */
+static int add_children(struct pack *p, DIR *dir, size_t at, unsigned depth, struct err *e)
+{
+	struct names l = {NULL, 0, 0, 0};
+	struct dirent *d;
+	int rc = 0;
+
+	if (read_names(p, dir, &l)) {
+		for (size_t i = 0; rc == 0 && i < l.n; i++)
+			rc = add_child(p, dirfd(dir), l.v[i], at, depth, e);
+		names_done(p, &l);
+		return rc;
+	}
+	names_done(p, &l);
+	rewinddir(dir);
+	while (rc == 0 && (d = readdir(dir)))
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			rc = add_child(p, dirfd(dir), d->d_name, at, depth, e);
+	return rc;
+}
+
 /* The directory p->name itself ("" for a root that is not named), then what is in it. */
 static int add_dir(struct pack *p, int fd, unsigned depth, struct err *e)
 {
 	size_t at = strlen(p->name);
-	struct dirent *d;
 	struct stat st;
 	DIR *dir;
 	int rc = 0, own;
@@ -211,9 +277,7 @@ static int add_dir(struct pack *p, int fd, unsigned depth, struct err *e)
 		return err_sys(e, -errno, "entry \"%s\": read", p->name);
 	if (at == 2 && p->name[0] == '.' && !p->dotted) /* "./": its members are named without it */
 		at = 0;
-	while (rc == 0 && (d = readdir(dir)))
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			rc = add_child(p, own, d->d_name, at, depth, e);
+	rc = add_children(p, dir, at, depth, e);
 	closedir(dir);
 	return rc;
 }

@@ -12,7 +12,7 @@
 struct reader {
 	struct stream *stream;
 	struct archive *archive;
-	struct hasher *hash; /* uncompressed bytes */
+	struct hasher *hash; /* uncompressed bytes; NULL: the stream's digest is theirs, or none */
 	uint64_t size;	     /* of them */
 	uint64_t entries;
 	struct unpack_limits limits;

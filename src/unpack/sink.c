@@ -51,6 +51,9 @@ int sink_init(struct sink *k, int fd, bool blobs, struct err *e)
 	/* In the C locale libarchive writes names as bytes and says so in the header of those that
 	 * are not ASCII. */
 	archive_write_set_format_pax_restricted(k->archive);
+	/* Else each extended attribute is there a second time, in a form that only libarchive
+	 * reads. */
+	archive_write_set_format_option(k->archive, NULL, "xattrheader", "SCHILY");
 	archive_write_set_bytes_per_block(k->archive, blobs ? 0 : COPY_SIZE);
 	archive_write_set_bytes_in_last_block(k->archive, 1);
 	if (archive_write_open(k->archive, k, NULL, write_cb, NULL) != ARCHIVE_OK)

@@ -148,8 +148,10 @@ int unpack_stage(const struct unpack_stage *o, struct unpack_result *ret, struct
 	struct reader r;
 	int rc;
 
+	struct unpack_input in = o->in;
+	in.unhashed = true; /* each member has its own digest */
 	*ret = (struct unpack_result){.size = 0};
-	rc = reader_init(&r, &o->in, ret, e);
+	rc = reader_init(&r, &in, ret, e);
 	while (rc == 0 && (rc = reader_next(&r, &ae, e)) > 0) {
 		rc = stage_entry(&r, o, ae, e);
 		if (rc < 0 && !strstr(e->text, "entry \""))

@@ -17,7 +17,9 @@ int stream_open(const struct unpack_input *in, bool raw, struct stream **ret, st
  * has returned 0 or -1 the input was read to its end or given up.
  */
 ssize_t stream_next(struct stream *s, const void **ret, struct err *e);
-/* After stream_next() returned 0. */
+/* The input is not compressed: it is what stream_next() gives. Known from the first chunk on. */
+bool stream_is_plain(const struct stream *s);
+/* After stream_next() returned 0. The digest is unset when the input is `unhashed`. */
 void stream_totals(const struct stream *s, struct digest *ret_digest, uint64_t *ret_size);
 /* Stops the thread wherever it is. NULL allowed. */
 void stream_free(struct stream *s);

@@ -37,7 +37,7 @@ struct slot {
 
 struct stream {
 	struct unpack_input in;
-	bool raw;
+	bool raw, plain; /* plain: what comes out is what came in; set before the first chunk */
 	/* stream thread only */
 	struct hasher *hash;
 	uint64_t total_in, total_out, written_out;
@@ -158,7 +158,8 @@ static ssize_t input_read(struct stream *s, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "the blob is larger than its descriptor says (%llu bytes)",
 			       (unsigned long long)s->in.size);
-	hasher_add(s->hash, s->inbuf, (size_t)n);
+	if (s->hash)
+		hasher_add(s->hash, s->inbuf, (size_t)n);
 	if (s->in.blob_fd >= 0 && !from_blob && blob_write(s, s->inbuf, (size_t)n, e) < 0)
 		return -1;
 	s->total_in += (uint64_t)n;
@@ -231,6 +232,7 @@ static int inflate_all(struct stream *s, struct err *e)
 	if (n < 0)
 		return -1;
 	in.n = (size_t)n;
+	s->plain = codec_sniff(first, in.n) == CODEC_PLAIN;
 	s->inflater = inflater_new(codec_sniff(first, in.n), s->in.scratch_fd);
 	for (;;) {
 		struct slot *sl = slot_get(s);
@@ -293,7 +295,8 @@ static void prefer_digest(struct stream *s, struct err *e)
 	struct digest d;
 	ssize_t n;
 
-	if (e->kind != ERR_INVALID || !digest_is_set(&s->in.digest) || s->in.size == UINT64_MAX)
+	if (!s->hash || e->kind != ERR_INVALID || !digest_is_set(&s->in.digest) ||
+	    s->in.size == UINT64_MAX)
 		return;
 	while ((n = input_read(s, &ignored)) > 0)
 		;
@@ -322,7 +325,7 @@ static void *stream_main(void *arg)
 	struct digest d = {""};
 	int rc = s->raw ? drain_raw(s, &e) : inflate_all(s, &e);
 
-	if (rc == 0) {
+	if (rc == 0 && s->hash) {
 		hasher_final(s->hash, &d);
 		if (digest_is_set(&s->in.digest) && !digest_eq(&d, &s->in.digest))
 			rc = err_set(&e, ERR_INVALID, "wrong digest: expected %s, got %s",
@@ -360,7 +363,8 @@ int stream_open(const struct unpack_input *in, bool raw, struct stream **ret, st
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->filled, NULL);
 	pthread_cond_init(&s->drained, NULL);
-	s->hash = hasher_new(algorithm);
+	if (!in->unhashed)
+		s->hash = hasher_new(algorithm);
 	s->inbuf = xmalloc(IN_SIZE);
 	for (unsigned i = 0; i < SLOTS && !raw; i++)
 		s->slots[i].p = xmalloc(SLOT_SIZE);
@@ -400,6 +404,11 @@ ssize_t stream_next(struct stream *s, const void **ret, struct err *e)
 	}
 	pthread_mutex_unlock(&s->lock);
 	return n;
+}
+
+bool stream_is_plain(const struct stream *s)
+{
+	return s->plain;
 }
 
 void stream_totals(const struct stream *s, struct digest *ret_digest, uint64_t *ret_size)

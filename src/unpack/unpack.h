@@ -37,6 +37,7 @@ struct unpack_input {
 	bool sync;	 /* fsync blob_fd, syncfs the target */
 	int scratch_fd;	 /* FD_NONE, or a writable folder: zstd windows above 32 MiB need it */
 	bool sync_blob;	 /* only blob_fd, or the input when there is none and it is a file */
+	bool unhashed;	 /* nobody asks for the digests of the input and of the tar in it */
 };
 #define UNPACK_INPUT_INIT                                                                          \
 	((struct unpack_input){.fd = 0,                                                            \
