@@ -21,7 +21,8 @@ static void list(struct api_request *r)
 	struct engine_image_list q = {
 		.filters = &f,
 		.all = api_query_bool(r, "all"),
-		.shared_size = api_query_bool(r, "shared-size"),
+		.api = r->target.version,
+		.shared_size = r->target.version >= 42 && api_query_bool(r, "shared-size"),
 		.digests = api_query_bool(r, "digests"),
 		.manifests = r->target.version >= 47 && api_query_bool(r, "manifests"),
 		/* Reads a document of each image: only on demand. */
@@ -41,12 +42,20 @@ static bool wants_legacy(const struct api_request *r)
 	return r->target.version < 45 || (agent && str_starts(agent, "docker-compose/1."));
 }
 
+/* Since this version of the API; older clients mean something else, or nothing. */
+static const char *platform_since(struct api_request *r, int version)
+{
+	return r->target.version >= version ? api_query(r, "platform") : NULL;
+}
+
 static void inspect(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
 	struct err e = ERR_INIT;
+	bool manifests = r->target.version >= 48 && api_query_bool(r, "manifests");
+	int rc = engine_image_inspect(r->engine, r->params[0], platform_since(r, 49), manifests,
+				      r->target.version, &out, &e);
 
-	int rc = engine_image_inspect(r->engine, r->params[0], &out, &e);
 	if (rc == 0 && wants_legacy(r))
 		rc = image_inspect_legacy(engine_images(r->engine), r->params[0], &out, &e);
 	api_finish_json(r, rc, &out, &e);
@@ -56,8 +65,9 @@ static void history(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
 	struct err e = ERR_INIT;
+	int rc = engine_image_history(r->engine, r->params[0], platform_since(r, 48), &out, &e);
 
-	api_finish_json(r, engine_image_history(r->engine, r->params[0], &out, &e), &out, &e);
+	api_finish_json(r, rc, &out, &e);
 }
 
 static void tag(struct api_request *r)
@@ -75,8 +85,12 @@ static void remove_image(struct api_request *r)
 {
 	AUTO_BUF struct buf out = BUF_INIT(API_REPLY_LIMIT);
 	struct err e = ERR_INIT;
+	struct strs platforms = {0};
+
+	if (r->target.version >= 50)
+		platforms = api_query_all(r, "platforms");
 	int rc = engine_image_remove(r->engine, r->params[0], api_query_bool(r, "force"),
-				     api_query_bool(r, "noprune"), &out, &e);
+				     api_query_bool(r, "noprune"), &platforms, &out, &e);
 
 	api_finish_json(r, rc, &out, &e);
 }

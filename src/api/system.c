@@ -80,7 +80,8 @@ static void disk_usage(struct api_request *r)
 		return;
 	}
 	api_hold(r);
-	api_settle(r, engine_disk_usage(r->engine, types, api_done_json, r, &e), &e);
+	api_settle(r, engine_disk_usage(r->engine, types, r->target.version, api_done_json, r, &e),
+		   &e);
 }
 
 /* ---- login ---- */

@@ -111,6 +111,8 @@ int client_json(struct cli *c, const char *method, const char *path, const char 
 		struct json **ret, struct err *e);
 /* Query strings: ?k=v&k=v, escaped. */
 void url_query(struct buf *b, const char *key, const char *value);
+/* "linux/arm64/v8" as the API wants it: {"os":..,"architecture":..,"variant":..}. */
+void url_platform(struct buf *b, const char *key, const char *platform);
 void url_escape(struct buf *b, const char *s); /* a query value */
 void url_segment(struct buf *b,
 		 const char *s); /* one path segment; '/' stays, as references need */

@@ -388,3 +388,23 @@ void url_query(struct buf *b, const char *key, const char *value)
 	buf_addc(b, '=');
 	url_escape(b, value);
 }
+
+void url_platform(struct buf *b, const char *key, const char *platform)
+{
+	static const char *const keys[] = {"os", "architecture", "variant"};
+	AUTO_BUF struct buf text = BUF_INIT(4096);
+	struct jw w = JW_INIT(&text);
+	struct str rest = str_of(platform), part;
+
+	if (!strchr(platform, '/')) { /* half of it: the engine knows the other */
+		url_query(b, key, platform);
+		return;
+	}
+	jw_obj(&w);
+	for (size_t i = 0; i < ARRAY_SIZE(keys) && str_cut(&rest, '/', &part); i++) {
+		jw_key(&w, keys[i]);
+		jw_strn(&w, part.p, part.n);
+	}
+	jw_obj_end(&w);
+	url_query(b, key, buf_text(&text));
+}

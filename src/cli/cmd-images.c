@@ -264,7 +264,8 @@ static int history_row(struct list_out *l, const struct json *h, bool no_trunc, 
 
 int cmd_history(struct cli *c, struct opts *o)
 {
-	AUTO_FREE char *path = url_path("/images/%s/history", o->argv[0]);
+	AUTO_FREE char *plain = url_path("/images/%s/history", o->argv[0]);
+	AUTO_BUF struct buf path = BUF_INIT(1U << 16);
 	AUTO(json) struct json *list = NULL;
 	struct list_out l = {.type_name = "*history.historyContext",
 			     .headers = history_headers,
@@ -277,7 +278,10 @@ int cmd_history(struct cli *c, struct opts *o)
 				  : "table {{.ID}}\\t{{.CreatedSince}}\\t{{.CreatedBy}}\\t{{.Size}}"
 				    "\\t{{.Comment}}";
 
-	int rc = client_json(c, "GET", path, NULL, &list, &e);
+	buf_adds(&path, plain);
+	if (opts_set(o, "platform"))
+		url_platform(&path, "platform", opts_str(o, "platform"));
+	int rc = client_json(c, "GET", path.p, NULL, &list, &e);
 	if (rc == 0)
 		rc = list_begin(&l, opts_str(o, "format"), def, &e);
 	for (size_t i = 0; rc == 0 && i < json_len(list); i++)
@@ -299,6 +303,20 @@ static void print_removed(const struct json *list)
 	}
 }
 
+/* --platform a --platform b, or a,b. */
+static void add_platforms(struct buf *path, const struct optval *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		struct str rest = str_of(v->v[i]), one;
+
+		while (str_cut(&rest, ',', &one)) {
+			AUTO_FREE char *text = xstrndup(one.p, one.n);
+
+			url_platform(path, "platforms", text);
+		}
+	}
+}
+
 int cmd_rmi(struct cli *c, struct opts *o)
 {
 	int code = 0;
@@ -314,6 +332,7 @@ int cmd_rmi(struct cli *c, struct opts *o)
 			url_query(&path, "force", "1");
 		if (opts_bool(o, "no-prune"))
 			url_query(&path, "noprune", "1");
+		add_platforms(&path, opts_get(o, "platform"));
 		if (client_json(c, "DELETE", path.p, NULL, &list, &e) == 0) {
 			print_removed(list);
 		} else if (e.kind == ERR_NOT_FOUND && opts_bool(o, "force")) {
@@ -419,7 +438,7 @@ int cmd_load(struct cli *c, struct opts *o)
 	buf_adds(&path, "/images/load");
 	url_query(&path, "quiet", quiet ? "1" : "0");
 	if (opts_set(o, "platform"))
-		url_query(&path, "platform", opts_str(o, "platform"));
+		url_platform(&path, "platform", opts_str(o, "platform"));
 	bool dir = fd == -EISDIR;
 	AUTO_FD int owned = fd >= 0 ? fd : FD_NONE;
 	int rc = conn_open(c, &k, &e);
@@ -488,6 +507,6 @@ int cmd_save(struct cli *c, struct opts *o)
 	for (int i = 0; i < o->argc; i++)
 		url_query(&path, "names", o->argv[i]);
 	if (opts_set(o, "platform"))
-		url_query(&path, "platform", opts_str(o, "platform"));
+		url_platform(&path, "platform", opts_str(o, "platform"));
 	return download(c, path.p, output, &e) < 0 ? cli_fail(c, &e) : 0;
 }

@@ -18,15 +18,20 @@ static const struct {
 };
 
 /* The document of one object; the first type that knows the name wins. */
-static int find(struct cli *c, const char *type, const char *name, bool size, struct reply *r,
-		struct err *e)
+static int find(struct cli *c, const char *type, const char *name, bool size, const char *platform,
+		struct reply *r, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		if (*type && strcmp(type, types[i].type))
 			continue;
 		AUTO_FREE char *path = url_path(types[i].path, name);
-		AUTO_FREE char *whole = xasprintf("%s%s", path, size && i == 0 ? "?size=1" : "");
-		if (client_call(c, "GET", whole, NULL, r, e) == 0)
+		AUTO_BUF struct buf whole = BUF_INIT(1U << 16);
+		buf_adds(&whole, path);
+		if (size && i == 0)
+			url_query(&whole, "size", "1");
+		if (*platform)
+			url_platform(&whole, "platform", platform);
+		if (client_call(c, "GET", buf_text(&whole), NULL, r, e) == 0)
 			return 0;
 		if (*type || (e->kind != ERR_NOT_FOUND && e->kind != ERR_UNSUPPORTED))
 			return -1;
@@ -50,7 +55,7 @@ static int print_one(const char *format, const struct reply *r, struct buf *out,
 	return 0;
 }
 
-static int inspect(struct cli *c, struct opts *o, const char *type, bool size)
+static int inspect(struct cli *c, struct opts *o, const char *type, bool size, const char *platform)
 {
 	AUTO_BUF struct buf raw = BUF_INIT(CLI_BODY_MAX);
 	AUTO_BUF struct buf out = BUF_INIT(CLI_BODY_MAX);
@@ -69,7 +74,7 @@ static int inspect(struct cli *c, struct opts *o, const char *type, bool size)
 		AUTO_REPLY struct reply r = REPLY_INIT;
 		struct err e = ERR_INIT;
 
-		if (find(c, type, o->argv[i], size, &r, &e) < 0) {
+		if (find(c, type, o->argv[i], size, platform, &r, &e) < 0) {
 			buf_addf(&errors, "%s\n", e.text);
 			continue;
 		}
@@ -117,25 +122,25 @@ int cmd_inspect(struct cli *c, struct opts *o)
 			type);
 		return 1;
 	}
-	return inspect(c, o, type, opts_bool(o, "size"));
+	return inspect(c, o, type, opts_bool(o, "size"), "");
 }
 
 int cmd_container_inspect(struct cli *c, struct opts *o)
 {
-	return inspect(c, o, "container", opts_bool(o, "size"));
+	return inspect(c, o, "container", opts_bool(o, "size"), "");
 }
 
 int cmd_image_inspect(struct cli *c, struct opts *o)
 {
-	return inspect(c, o, "image", false);
+	return inspect(c, o, "image", false, opts_str(o, "platform"));
 }
 
 int cmd_volume_inspect(struct cli *c, struct opts *o)
 {
-	return inspect(c, o, "volume", false);
+	return inspect(c, o, "volume", false, "");
 }
 
 int cmd_network_inspect(struct cli *c, struct opts *o)
 {
-	return inspect(c, o, "network", false);
+	return inspect(c, o, "network", false, "");
 }

@@ -74,7 +74,7 @@ static const struct opt push_options[] = {
 	{0, "compression-level", I, NULL, "Level of the compression (gzip 1-9, zstd 1-19)", NULL,
 	 0},
 	{0, "disable-content-trust", B, NULL, "Skip signing", "true", 0},
-	{0, "platform", S, NULL, "The image must be for this platform", NULL, 0},
+	{0, "platform", S, NULL, "Only the manifest of this platform, not the index", NULL, 0},
 	{'q', "quiet", B, NULL, "No progress", NULL, 0},
 	OPT_END,
 };
@@ -159,14 +159,22 @@ static const struct opt save_options[] = {
 	OPT_END,
 };
 static const struct opt history_options[] = {
-	OPT_FORMAT,   {'H', "human", B, NULL, "Sizes and dates for people", "true", 0},
-	OPT_NO_TRUNC, {'q', "quiet", B, NULL, "Only image IDs", NULL, 0},
+	OPT_FORMAT,
+	{'H', "human", B, NULL, "Sizes and dates for people", "true", 0},
+	OPT_NO_TRUNC,
+	{0, "platform", S, NULL, "Of this platform", NULL, 0},
+	{'q', "quiet", B, NULL, "Only image IDs", NULL, 0},
 	OPT_END,
 };
 static const struct opt inspect_options[] = {
 	OPT_TEMPLATE,
 	{'s', "size", B, NULL, "Sizes of files of a container", NULL, 0},
 	{0, "type", S, NULL, "Only objects of this type", NULL, 0},
+	OPT_END,
+};
+static const struct opt image_inspect_options[] = {
+	OPT_TEMPLATE,
+	{0, "platform", S, NULL, "Of this platform", NULL, 0},
 	OPT_END,
 };
 static const struct opt container_inspect_options[] = {
@@ -210,7 +218,7 @@ static const struct opt rm_options[] = {
 static const struct opt rmi_options[] = {
 	{'f', "force", B, NULL, "Also an image in use", NULL, 0},
 	{0, "no-prune", B, NULL, "Keep untagged parents", NULL, 0},
-	{0, "platform", S, NULL, "Only this platform", NULL, OPT_UNBUILT | OPT_HIDDEN},
+	{0, "platform", L, NULL, "Remove only this platform (needs --force)", NULL, 0},
 	OPT_END,
 };
 static const struct opt start_options[] = {
@@ -459,7 +467,7 @@ const struct command cli_commands[] = {
 	{NULL, C, "inspect", NULL, IDS, "Show everything about containers",
 	 container_inspect_options, 1, -1, true, G, cmd_container_inspect},
 	{NULL, "image", "inspect", NULL, "IMAGE [IMAGE...]", "Show everything about images",
-	 template_options, 1, -1, true, G, cmd_image_inspect},
+	 image_inspect_options, 1, -1, true, G, cmd_image_inspect},
 	{"kill", C, "kill", NULL, IDS, "Kill running containers", kill_options, 1, -1, true, G,
 	 cmd_kill},
 	{"load", "image", "load", NULL, "", "Load images from a tar archive or STDIN", load_options,

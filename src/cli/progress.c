@@ -20,6 +20,8 @@ struct progress {
 	size_t width;
 	char **ids; /* one per line drawn */
 	size_t nids;
+	void (*aux)(void *ud, const struct json *value);
+	void *ud;
 };
 
 static void add_bar(struct buf *b, const struct json *detail, size_t width)
@@ -122,6 +124,8 @@ static int one_message(struct progress *p, const char *text, size_t n, struct er
 		error = json_str(json_get(j, "error"));
 	if (error)
 		return err_set(e, ERR_REMOTE, "%s", error);
+	if (p->aux && json_get(j, "aux"))
+		p->aux(p->ud, json_get(j, "aux"));
 	if (!p->quiet)
 		draw(p, j);
 	return 0;
@@ -144,8 +148,19 @@ static int lines(struct progress *p, struct buf *pending, struct err *e)
 
 int progress_show(struct conn *k, FILE *out, bool quiet, struct err *e)
 {
+	return progress_show_aux(k, out, quiet, NULL, NULL, e);
+}
+
+int progress_show_aux(struct conn *k, FILE *out, bool quiet,
+		      void (*aux)(void *ud, const struct json *value), void *ud, struct err *e)
+{
 	AUTO_BUF struct buf pending = BUF_INIT(1U << 20);
-	struct progress p = {.out = out, .quiet = quiet, .tty = isatty(fileno(out)), .width = 80};
+	struct progress p = {.out = out,
+			     .quiet = quiet,
+			     .tty = isatty(fileno(out)),
+			     .width = 80,
+			     .aux = aux,
+			     .ud = ud};
 	struct winsize ws;
 	const char *data;
 	ssize_t n;

@@ -108,40 +108,26 @@ static void warn_foreign(const char *os, const char *arch, struct warnings *warn
 					os && *os ? os : "linux", arch, text));
 }
 
-static int check_platform(const char *platform, const struct store_image *img, const char *ref,
-			  struct warnings *warn, struct err *e)
+/* Which machine the image is for, when nobody asked for one. */
+static void check_foreign(const struct store_image *img, struct warnings *warn)
 {
-	struct str rest = str_of(platform), os = {0}, arch = {0};
 	AUTO(json) struct json *j = NULL;
-	const char *have_os, *have_arch;
+	struct err none = ERR_INIT;
 
-	if (json_parse(img->config, strlen(img->config), &j, e) < 0)
-		return -1;
-	have_os = json_str(json_get(j, "os"));
-	have_arch = json_str(json_get(j, "architecture"));
-	if (!platform || !*platform) {
-		warn_foreign(have_os, have_arch, warn);
-		return 0;
-	}
-	str_cut(&rest, '/', &os);
-	str_cut(&rest, '/', &arch);
-	if ((have_os && os.n > 0 && !str_eq(os, have_os)) ||
-	    (have_arch && arch.n > 0 && !str_eq(arch, have_arch)))
-		return err_set(e, ERR_NOT_FOUND,
-			       "image with reference %s was found but does not provide the "
-			       "specified platform (%s)",
-			       ref, platform);
-	return 0;
+	if (json_parse(img->config, strlen(img->config), &j, &none) == 0)
+		warn_foreign(json_str(json_get(j, "os")), json_str(json_get(j, "architecture")),
+			     warn);
 }
 
 /* Find the image; the embedded one is imported when it is missing. */
-static int find_image(struct engine *g, const char *ref, struct store_image **ret, struct err *e)
+static int find_image(struct engine *g, const char *ref, const char *platform,
+		      struct store_image **ret, struct err *e)
 {
 	struct digest id;
 
 	if (image_default_is(ref) && image_default_ensure(g->images, e) < 0)
 		return -1;
-	if (image_find(g->images, ref, &id, e) < 0)
+	if (image_find_platform(g->images, ref, platform, &id, e) < 0)
 		return -1;
 	return store_image_get(g->store, &id, ret, e);
 }
@@ -235,9 +221,10 @@ int engine_container_create(struct engine *g, const char *name, const char *plat
 	if (validate_config(&m.config, e) < 0 || settings_defaults(g, &h, a, e) < 0 ||
 	    validate_host_config(&h, &m.config, &warn, e) < 0)
 		return -1;
-	if (find_image(g, m.config.image, &img, e) < 0 ||
-	    check_platform(platform, img, m.config.image, &warn, e) < 0)
+	if (find_image(g, m.config.image, platform, &img, e) < 0)
 		return -1;
+	if (!platform || !*platform)
+		check_foreign(img, &warn);
 	/* Its volumes may want what the image has there. */
 	if (engine_image_ready(g, &img->id, e) < 0)
 		return -1;

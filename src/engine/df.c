@@ -19,6 +19,7 @@ struct df {
 	uv_work_t work;
 	struct engine *g;
 	unsigned types;
+	int api;
 	struct store_measuring *m;
 	int rc;
 	engine_json_fn cb;
@@ -125,7 +126,7 @@ static int write_volume(const struct store_volume *v, void *ud)
 static int write_images(struct df *d, struct jw *w, struct err *e)
 {
 	const struct store_measure *sum = store_measure_sum(d->m);
-	const struct image_list o = {.all = true, .digests = true};
+	const struct image_list o = {.all = true, .digests = true, .counted = true, .api = d->api};
 	AUTO_BUF struct buf part = BUF_INIT(64u << 20);
 
 	jw_kv_u64(w, "LayersSize", d->types & ENGINE_DF_IMAGES ? sum->layers + sum->blobs : 0);
@@ -238,13 +239,15 @@ static void done(uv_work_t *work, int status)
 	free(d);
 }
 
-int engine_disk_usage(struct engine *g, unsigned types, engine_json_fn cb, void *ud, struct err *e)
+int engine_disk_usage(struct engine *g, unsigned types, int api, engine_json_fn cb, void *ud,
+		      struct err *e)
 {
 	struct df *d = NEW(struct df);
 	int rc;
 
 	d->g = g;
 	d->types = types ? types : ~0u;
+	d->api = api;
 	d->cb = cb;
 	d->ud = ud;
 	d->m = store_measure_new(g->store, e);

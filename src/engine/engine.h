@@ -299,14 +299,19 @@ int engine_volume_prune(struct engine *g, const struct filters *f, bool every, s
 struct engine_image_list {
 	const struct filters *filters;
 	bool all, shared_size, digests, manifests, descriptor; /* as in image.h */
+	int api;
 };
 int engine_image_list(struct engine *g, const struct engine_image_list *q, struct buf *out,
 		      struct err *e);
-int engine_image_inspect(struct engine *g, const char *ref, struct buf *out, struct err *e);
-int engine_image_history(struct engine *g, const char *ref, struct buf *out, struct err *e);
+/* platform NULL or "": what the name means. api, manifests: struct image_inspect. */
+int engine_image_inspect(struct engine *g, const char *ref, const char *platform, bool manifests,
+			 int api, struct buf *out, struct err *e);
+int engine_image_history(struct engine *g, const char *ref, const char *platform, struct buf *out,
+			 struct err *e);
 /* [{"Untagged":"..."},{"Deleted":"sha256:..."}]; conflicts with containers as Docker words them. */
+/* platforms: only these (needs force); NULL: all of it. */
 int engine_image_remove(struct engine *g, const char *ref, bool force, bool noprune,
-			struct buf *out, struct err *e);
+			const struct strs *platforms, struct buf *out, struct err *e);
 int engine_image_tag(struct engine *g, const char *ref, const char *repo, const char *tag,
 		     struct err *e);
 int engine_image_prune(struct engine *g, const struct filters *f, struct buf *out, struct err *e);
@@ -363,4 +368,6 @@ enum engine_df {
 /* GET /system/df; types 0: all. The disk is measured on a worker thread. */
 /* The numbers of the engine and its containers in Prometheus' text format 0.0.4. */
 void engine_metrics(struct engine *g, struct buf *out);
-int engine_disk_usage(struct engine *g, unsigned types, engine_json_fn cb, void *ud, struct err *e);
+/* api: minor number of the API's version. */
+int engine_disk_usage(struct engine *g, unsigned types, int api, engine_json_fn cb, void *ud,
+		      struct err *e);

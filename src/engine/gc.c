@@ -43,7 +43,7 @@ static void collect(void *ud, const struct digest *id, const struct store_image_
 	struct err none = ERR_INIT;
 
 	if (engine_image_users(c->g, id) > 0 || store_image_get(c->g->store, id, &img, &none) < 0 ||
-	    (c->o.dangling && img->ntags) ||
+	    (c->o.dangling && (img->ntags || img->nalso)) ||
 	    MAX(img->used, img->stored) > clock_now_ns() - c->o.unused_for_ns)
 		return;
 	c->v = xrealloc(c->v, (c->n + 1) * sizeof(*c->v));
@@ -67,7 +67,8 @@ static bool one(struct gc *c, const struct candidate *x, struct jw *w)
 
 	if (store_image_get(c->g->store, &x->id, &img, &e) < 0)
 		return false;
-	if (!c->o.dry_run && engine_image_remove(c->g, x->id.text, true, false, &answer, &e) < 0) {
+	if (!c->o.dry_run &&
+	    engine_image_remove(c->g, x->id.text, true, false, NULL, &answer, &e) < 0) {
 		log_warn("garbage collection: image %.19s: %s", x->id.text, e.text);
 		return false;
 	}

@@ -64,6 +64,7 @@ int engine_image_list(struct engine *g, const struct engine_image_list *q, struc
 			       .shared_size = q->shared_size,
 			       .manifests = q->manifests,
 			       .descriptor = q->descriptor,
+			       .api = q->api,
 			       .filters = q->filters,
 			       .users = count_users,
 			       .user_at = user_at,
@@ -74,20 +75,30 @@ int engine_image_list(struct engine *g, const struct engine_image_list *q, struc
 	return image_list_json(g->images, &o, out, e);
 }
 
-int engine_image_inspect(struct engine *g, const char *ref, struct buf *out, struct err *e)
+int engine_image_inspect(struct engine *g, const char *ref, const char *platform, bool manifests,
+			 int api, struct buf *out, struct err *e)
 {
-	return image_inspect_json(g->images, ref, out, e);
+	const struct image_inspect o = {.platform = platform,
+					.manifests = manifests,
+					.api = api,
+					.user_at = user_at,
+					.ud = g};
+
+	return image_inspect_json(g->images, ref, &o, out, e);
 }
 
-int engine_image_history(struct engine *g, const char *ref, struct buf *out, struct err *e)
+int engine_image_history(struct engine *g, const char *ref, const char *platform, struct buf *out,
+			 struct err *e)
 {
-	return image_history_json(g->images, ref, out, e);
+	return image_history_json(g->images, ref, platform, out, e);
 }
 
 int engine_image_remove(struct engine *g, const char *ref, bool force, bool noprune,
-			struct buf *out, struct err *e)
+			const struct strs *platforms, struct buf *out, struct err *e)
 {
 	struct image_remove o = {.force = force, .noprune = noprune, .user = find_user, .ud = g};
+	if (platforms)
+		o.platforms = *platforms;
 	int rc = image_remove(g->images, ref, &o, out, e);
 
 	engine_trash(g);

@@ -107,7 +107,7 @@ static int find_manifest(struct fsck *f, const struct digest *id, struct buf *te
 	if (store_manifest_of(s, id, &f->manifest_digest, &why) == 0)
 		return store_blob_read(s, &f->manifest_digest, text, e);
 	if (store_image_get(s, id, &img, &why) < 0 ||
-	    parts_of(f->job.service, img, false, &p, &why) < 0)
+	    parts_of(f->job.service, img, false, NULL, &p, &why) < 0)
 		return err_set(e, ERR_NOT_FOUND, "%s", why.text);
 	buf_add(text, buf_text(&p->manifest), p->manifest.n);
 	return 0;

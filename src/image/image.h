@@ -92,7 +92,9 @@ struct image_push {
 	const char *ref;
 	const char *auth;
 	bool all_tags;
-	const char *platform; /* the image must be for it; NULL or "": any */
+	/* Its manifest only; NULL or "": the index when all of it is here, else the platform that
+	 * the name means. */
+	const char *platform;
 	/* "gzip" or "zstd": every layer becomes that; NULL or "": as it is, plain ones gzip */
 	const char *compression;
 	int level; /* 0: the default */
@@ -114,7 +116,7 @@ int image_load(struct image_service *s, const struct image_load *o,
 struct image_save {
 	const char *const *refs; /* names (all tags when bare) or ids */
 	size_t n;
-	const char *platform; /* refuse images of another one; NULL or "": any */
+	const char *platform; /* only this one; NULL or "": all that is here of an index */
 	int fd;		      /* where the tar goes, taken (also on failure) */
 };
 int image_save(struct image_service *s, const struct image_save *o,
@@ -213,15 +215,30 @@ int image_default_ensure(struct image_service *s, struct err *e);
 int image_inspect_legacy(struct image_service *s, const char *text, struct buf *out, struct err *e);
 /* Name, id or id prefix to id. "No such image: x:latest" (ERR_NOT_FOUND). */
 int image_find(struct image_service *s, const char *text, struct digest *ret, struct err *e);
+/* The same for a platform, as a client writes it ("linux/arm64" or the API's JSON); NULL or "": the
+ * one that the name means. ERR_NOT_FOUND in Docker's words. */
+int image_find_platform(struct image_service *s, const char *text, const char *platform,
+			struct digest *ret, struct err *e);
+
+struct image_inspect {
+	const char *platform; /* NULL or "": any */
+	bool manifests;	      /* the platforms too; not with `platform` */
+	int api;	      /* minor number of the API's version: which fields there are */
+	const char *(*user_at)(void *ud, const struct digest *id, size_t i); /* as in a list */
+	void *ud;
+};
 /* GET /images/{name}/json */
-int image_inspect_json(struct image_service *s, const char *text, struct buf *out, struct err *e);
+int image_inspect_json(struct image_service *s, const char *text, const struct image_inspect *o,
+		       struct buf *out, struct err *e);
 
 struct image_list {
 	bool all, digests, shared_size;
-	bool manifests;		       /* the platforms of each; Size is then all that is on disk */
-	bool descriptor;	       /* what each name stands for */
+	bool manifests;	 /* the platforms of each; Size is then all that is on disk */
+	bool descriptor; /* what each name stands for */
+	int api;	 /* minor number of the API's version: which fields there are */
 	const struct filters *filters; /* NULL: none. dangling label before since reference until */
-	/* containers per image: NULL gives -1 */
+	/* containers per image: NULL gives -1, and so does an API before 1.51, unless `counted` */
+	bool counted;
 	int64_t (*users)(void *ud, const struct digest *id);
 	/* the i-th container of an image, NULL past the last; NULL: not told */
 	const char *(*user_at)(void *ud, const struct digest *id, size_t i);
@@ -232,7 +249,8 @@ struct image_list {
 /* GET /images/json, newest first */
 int image_list_json(struct image_service *s, const struct image_list *o, struct buf *out,
 		    struct err *e);
-int image_history_json(struct image_service *s, const char *text, struct buf *out, struct err *e);
+int image_history_json(struct image_service *s, const char *text, const char *platform,
+		       struct buf *out, struct err *e);
 
 /* ---- changes ---- */
 
@@ -244,6 +262,7 @@ struct image_user {
 };
 struct image_remove {
 	bool force, noprune;
+	struct strs platforms; /* only these, under every name; needs force */
 	bool (*user)(void *ud, const struct digest *id, struct image_user *ret); /* NULL: nobody */
 	void *ud;
 };

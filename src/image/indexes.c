@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See indexes.h. */
 #include "image/indexes.h"
+#include "image/members.h"
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -10,8 +11,8 @@
 #include "base/banned.h"
 
 struct here {
-	struct digest id, manifest;
-	uint64_t content, unpacked;
+	struct digest id;
+	uint64_t unpacked;
 };
 
 struct image_manifests {
@@ -24,15 +25,10 @@ struct image_manifests {
 bool image_index_at(struct image_service *s, const struct store_image *img, size_t i,
 		    struct digest *ret)
 {
-	struct digest d;
-
-	for (size_t k = 0; k < img->ndigests; k++) {
-		const char *at = strchr(img->digests[k], '@');
-
-		if (!at || digest_parse(at + 1, &d) < 0 || digest_eq(&d, &img->manifest) ||
-		    !store_blob_has(s->store, &d, NULL) || i-- > 0)
+	for (size_t k = 0; k < img->nindexes; k++) {
+		if (!index_here(s, &img->indexes[k]) || i-- > 0)
 			continue;
-		*ret = d;
+		*ret = img->indexes[k];
 		return true;
 	}
 	return false;
@@ -42,20 +38,9 @@ static int note_image(const struct store_image *img, void *ud)
 {
 	struct image_manifests *m = ud;
 	struct here *h = arena_alloc(m->arena, sizeof(*h));
-	struct digest index;
-	uint64_t size;
 
 	h->id = img->id;
-	h->manifest = img->manifest;
 	h->unpacked = img->size;
-	for (size_t i = 0; i < img->nblobs; i++) {
-		bool skip = false;
-
-		for (size_t k = 0; image_index_at(m->s, img, k, &index); k++)
-			skip = skip || digest_eq(&index, &img->blobs[i]);
-		if (!skip && store_blob_has(m->s->store, &img->blobs[i], &size))
-			h->content += size;
-	}
 	if (digest_is_set(&img->manifest))
 		map_set(m->by_manifest, img->manifest.text, h);
 	return 0;
@@ -113,114 +98,129 @@ static void write_image_data(struct image_manifests *m, const struct oci_platfor
 	jw_obj_end(w);
 }
 
-static uint64_t write_one(struct image_manifests *m, const struct oci_descriptor *d, struct jw *w)
+/* The bytes in blobs/ of a document and of what it names. */
+static uint64_t content_of(struct image_manifests *m, const struct index_member *x)
+{
+	struct digest d;
+	uint64_t total = x->known ? x->size : 0, size;
+
+	for (size_t i = 0; x->known && !x->index && i <= x->manifest.layers.n; i++) {
+		const struct oci_descriptor *o = i ? oci_descriptor_at(&x->manifest.layers, i - 1)
+						   : &x->manifest.config;
+
+		if (digest_parse(o->digest_text, &d) == 0 && store_blob_has(m->s->store, &d, &size))
+			total += size;
+	}
+	return total;
+}
+
+struct members_writer {
+	struct image_manifests *m;
+	struct jw *w;
+	uint64_t total;
+};
+
+static void write_one(struct members_writer *t, const struct index_member *x, uint64_t content)
 {
 	static const struct oci_platform unknown = {.architecture = "unknown", .os = "unknown"};
-	const struct here *h = map_get(m->by_manifest, d->digest_text);
-	const char *kind = strmap_get(&d->annotations, "vnd.docker.reference.type");
-	const char *subject = strmap_get(&d->annotations, "vnd.docker.reference.digest");
-	bool attestation = kind && !strcmp(kind, "attestation-manifest") && subject;
-	uint64_t total = h ? h->content + h->unpacked : 0;
+	struct jw *w = t->w;
+	const struct here *h = map_get(t->m->by_manifest, x->digest.text);
+	const char *subject = index_attests(x->d);
+	uint64_t total = content + (h ? h->unpacked : 0);
 
 	jw_obj(w);
-	jw_kv_str(w, "ID", d->digest_text);
+	jw_kv_str(w, "ID", x->d->digest_text);
 	jw_key(w, "Descriptor");
-	json_encode(w, &oci_descriptor_schema, d);
-	jw_kv_bool(w, "Available", h != NULL);
+	json_encode(w, &oci_descriptor_schema, x->d);
+	jw_kv_bool(w, "Available", h != NULL || x->here);
 	jw_key(w, "Size");
 	jw_obj(w);
-	jw_kv_u64(w, "Content", h ? h->content : 0);
+	jw_kv_u64(w, "Content", content);
 	jw_kv_u64(w, "Total", total);
 	jw_obj_end(w);
-	jw_kv_str(w, "Kind", attestation ? "attestation" : "image");
-	if (attestation) {
+	jw_kv_str(w, "Kind", subject ? "attestation" : "image");
+	if (subject) {
 		jw_key(w, "AttestationData");
 		jw_obj(w);
 		jw_kv_str(w, "For", subject);
 		jw_obj_end(w);
 	} else {
-		write_image_data(m, d->platform ? d->platform : &unknown, h, w);
+		write_image_data(t->m, x->d->platform ? x->d->platform : &unknown, h, w);
 	}
 	jw_obj_end(w);
-	return total;
+	t->total += total;
 }
 
-static bool read_index(struct image_service *s, const struct digest *d, struct oci_index *ret,
-		       struct arena *a)
+static int write_member(const struct index_member *x, void *ud, struct err *e)
 {
-	struct err none = ERR_INIT;
-	AUTO_BUF struct buf text = BUF_INIT(IMAGE_MANIFEST_MAX);
+	struct members_writer *t = ud;
 
-	return store_blob_read(s->store, d, &text, &none) == 0 &&
-	       oci_index_decode(buf_text(&text), text.n, ret, a, &none) == 0;
+	if (x->d && !x->index) /* of an index its parts tell */
+		write_one(t, x, content_of(t->m, x));
+	return 0;
 }
 
 /* An image without an index is its own only member. */
-static void lone_member(const struct store_image *img, struct image_service *s,
-			struct oci_descriptor *d, struct oci_platform *p, struct arena *a)
+static void write_lone(struct members_writer *t, const struct store_image *img, struct arena *a)
 {
 	struct image_config c = {0};
+	struct oci_platform p = {0};
 	struct err none = ERR_INIT;
 	uint64_t size = 0;
 
 	if (image_config_decode(img->config, strlen(img->config), &c, a, &none) == 0)
-		*p = (struct oci_platform){.architecture = c.architecture,
-					   .os = c.os,
-					   .os_version = c.os_version,
-					   .variant = c.variant};
-	store_blob_has(s->store, &img->manifest, &size);
-	*d = (struct oci_descriptor){.media_type = OCI_MANIFEST_TYPE,
-				     .digest_text = img->manifest.text,
-				     .size = (int64_t)size,
-				     .platform = p};
+		p = (struct oci_platform){.architecture = c.architecture,
+					  .os = c.os,
+					  .os_version = c.os_version,
+					  .variant = c.variant};
+	store_blob_has(t->m->s->store, &img->manifest, &size);
+	AUTO_FREE char *type = document_type(t->m->s, &img->manifest, false);
+	struct oci_descriptor d = {.media_type = type,
+				   .digest_text = img->manifest.text,
+				   .size = (int64_t)size,
+				   .platform = &p};
+	struct index_member x = {.d = &d, .digest = img->manifest};
+	uint64_t content = 0;
+	for (size_t i = 0; i < img->nblobs; i++)
+		if (store_blob_has(t->m->s->store, &img->blobs[i], &size))
+			content += size;
+	write_one(t, &x, content);
 }
 
 uint64_t image_manifests_write(struct image_manifests *m, const struct store_image *img,
 			       struct jw *w)
 {
 	AUTO(arena) struct arena *a = arena_new();
-	struct digest index_digest;
-	struct oci_index index;
-	struct oci_descriptor lone;
-	struct oci_platform platform = {0};
-	uint64_t total = 0;
+	struct members_writer t = {.m = m, .w = w};
+	struct err none = ERR_INIT;
+	struct digest index;
 
 	jw_key(w, "Manifests");
 	jw_arr(w);
-	if (image_index_at(m->s, img, 0, &index_digest) &&
-	    read_index(m->s, &index_digest, &index, a)) {
-		for (size_t i = 0; i < index.manifests.n; i++)
-			total += write_one(m, oci_descriptor_at(&index.manifests, i), w);
-	} else if (digest_is_set(&img->manifest)) {
-		lone_member(img, m->s, &lone, &platform, a);
-		total = write_one(m, &lone, w);
-	}
+	if (image_index_at(m->s, img, 0, &index))
+		(void)index_walk(m->s, &index, a, write_member, &t, &none);
+	else if (digest_is_set(&img->manifest))
+		write_lone(&t, img, a);
 	jw_arr_end(w);
-	return total ? total : img->size;
+	return t.total ? t.total : img->size;
 }
 
-void image_descriptor_write(struct image_service *s, const struct store_image *img, struct jw *w)
+void image_descriptor_write(struct image_service *s, const struct store_image *img, bool index,
+			    struct jw *w)
 {
-	AUTO(arena) struct arena *a = arena_new();
-	AUTO_BUF struct buf text = BUF_INIT(IMAGE_MANIFEST_MAX);
-	AUTO(json) struct json *j = NULL;
 	struct digest d;
-	struct err none = ERR_INIT;
-	bool index = image_index_at(s, img, 0, &d);
+	uint64_t size;
 
+	index = index && image_index_at(s, img, 0, &d);
 	if (!index)
 		d = img->manifest;
-	if (!digest_is_set(&d) || store_blob_read(s->store, &d, &text, &none) < 0 ||
-	    json_parse(buf_text(&text), text.n, &j, &none) < 0)
+	if (!digest_is_set(&d) || !store_blob_has(s->store, &d, &size))
 		return;
-	const char *type = json_str(json_get(j, "mediaType"));
+	AUTO_FREE char *type = document_type(s, &d, index);
 	jw_key(w, "Descriptor");
 	jw_obj(w);
-	jw_kv_str(w, "mediaType",
-		  type && *type ? type
-		  : index	? OCI_INDEX_TYPE
-				: OCI_MANIFEST_TYPE);
+	jw_kv_str(w, "mediaType", type);
 	jw_kv_str(w, "digest", d.text);
-	jw_kv_u64(w, "size", text.n);
+	jw_kv_u64(w, "size", size);
 	jw_obj_end(w);
 }

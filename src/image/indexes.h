@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The index an image came from: its text stays in blobs/ as long as the image, and the image's
- * digest references ("name@sha256:..") say which it is.
+ * names say which it is.
  */
 #pragma once
 
@@ -21,5 +21,7 @@ DEFINE_AUTO(image_manifests);
 /* Writes the key and the array; returns the bytes on disk of what is here. */
 uint64_t image_manifests_write(struct image_manifests *m, const struct store_image *img,
 			       struct jw *w);
-/* What the image's name stands for: the index, else the manifest. Nothing when neither is known. */
-void image_descriptor_write(struct image_service *s, const struct store_image *img, struct jw *w);
+/* What the image's name stands for: the index (unless only the manifest is asked for), else the
+ * manifest. Nothing when neither is known. */
+void image_descriptor_write(struct image_service *s, const struct store_image *img, bool index,
+			    struct jw *w);

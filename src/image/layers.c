@@ -4,8 +4,8 @@
  * whoever pulls them; those of an archive count for it alone. One that only waits for the disk lets
  * the next begin, so that the processors are not idle meanwhile, up to as many again.
  */
-#include "image/indexes.h"
 #include "image/layers-priv.h"
+#include "image/members.h"
 
 #include "base/mem.h"
 
@@ -290,6 +290,30 @@ bool layers_fetched(const struct layers *s)
 	return s->fetched;
 }
 
+/* What its indexes keep with it, those it came from before too. */
+static int add_indexes(struct image_service *s, struct store_image *img, struct digest **blobs,
+		       const struct store_image *before, const struct digest *index, struct err *e)
+{
+	size_t n = (index ? 1 : 0) + (before ? before->nindexes : 0);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct digest *d = index && i == 0 ? index
+							 : &before->indexes[i - (index ? 1 : 0)];
+		AUTO_FREE struct digest *more = NULL;
+		size_t count = 0;
+
+		if (!index_here(s, d))
+			continue;
+		if (index_blobs(s, d, &more, &count, e) < 0)
+			return -1;
+		*blobs = xrealloc(*blobs, (img->nblobs + count + 1) * sizeof(**blobs));
+		for (size_t k = 0; k < count; k++)
+			(*blobs)[img->nblobs++] = more[k];
+	}
+	img->blobs = *blobs;
+	return 0;
+}
+
 int layers_put_image(struct layers *s, const struct digest *config, const char *config_text,
 		     const struct digest *manifest, const struct digest *index, struct err *e)
 {
@@ -300,10 +324,8 @@ int layers_put_image(struct layers *s, const struct digest *config, const char *
 	if (store_image_get(store, config, &before, &none) < 0)
 		before = NULL;
 	AUTO_FREE struct digest *chains = xcalloc(s->n + 1, sizeof(*chains));
-	AUTO_FREE struct digest *blobs = xcalloc(s->n + 3 + (before ? before->ndigests : 0),
-						 sizeof(*blobs));
-	struct store_image img = {
-		.id = *config, .config = config_text, .layers = chains, .blobs = blobs};
+	AUTO_FREE struct digest *blobs = xcalloc(s->n + 2, sizeof(*blobs));
+	struct store_image img = {.id = *config, .config = config_text, .layers = chains};
 	blobs[img.nblobs++] = *config;
 	if (manifest && digest_is_set(manifest)) {
 		img.manifest = *manifest;
@@ -318,9 +340,7 @@ int layers_put_image(struct layers *s, const struct digest *config, const char *
 			 digest_is_set(&layer.blob) && store_blob_has(store, &layer.blob, NULL))
 			blobs[img.nblobs++] = layer.blob; /* the same layer, packed otherwise */
 	}
-	if (index)
-		blobs[img.nblobs++] = *index;
-	for (size_t i = 0; before && image_index_at(service, before, i, &blobs[img.nblobs]); i++)
-		img.nblobs++;
+	if (add_indexes(service, &img, &blobs, before, index, e) < 0)
+		return -1;
 	return store_image_put(store, &img, e);
 }

@@ -2,6 +2,7 @@
 /* What an image is made of, for leaving the machine: manifest, config, layer blobs. */
 #pragma once
 
+#include "image/repack-priv.h"
 #include "image/service-priv.h"
 #include "spec/image.h"
 
@@ -15,11 +16,15 @@ struct part {
 };
 
 struct parts {
-	struct buf manifest; /* JSON text */
-	const char *media_type;
+	struct buf manifest;	/* JSON text */
+	const char *media_type; /* one of spec/image.h */
 	struct digest manifest_digest;
 	bool manifest_stored; /* also in blobs/ */
 	bool changed;	      /* layers became others: parts_seal() when all are known */
+	/* Layers packed again have other digests: config is another one, which is in the store but
+	 * belongs to no image of it. */
+	bool other_id;
+	size_t repacked; /* layers */
 	struct part config;
 	struct part *layers;
 	size_t nlayers;
@@ -27,10 +32,15 @@ struct parts {
 /*
  * The manifest the image came with, byte for byte, when all its blobs are here; else one made from
  * the blobs the layers came from. With `partial` the manifest is taken also when layers are
- * missing: the registry may have them.
+ * missing: the registry may have them. repack (NULL allowed) has layers that are gone.
  */
 int parts_of(struct image_service *s, const struct store_image *img, bool partial,
-	     struct parts **ret, struct err *e);
+	     const struct repack *repack, struct parts **ret, struct err *e);
+
+/* A manifest that is no image of this store, all of whose blobs are here: an attestation, another
+ * platform's that was loaded with its index. */
+int parts_of_manifest(struct image_service *s, const struct digest *manifest, const char *type,
+		      struct parts **ret, struct err *e);
 
 /*
  * For a push: layers that are plain tar in a manifest made here get a source to be compressed

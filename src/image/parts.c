@@ -92,26 +92,96 @@ static void write_manifest(struct parts *p)
 	p->manifest_stored = false;
 }
 
-static int make_manifest(struct image_service *s, const struct store_image *img, struct parts *p,
-			 struct err *e)
+/* ---- another configuration ---- */
+
+struct config_copy {
+	struct jw *w;
+	const struct parts *p;
+	bool rootfs;
+};
+
+static void copy_member(const char *key, struct json *value, void *ud)
 {
-	for (size_t i = 0; i < img->nlayers; i++) {
-		struct store_layer layer;
-		if (store_layer_get(s->store, &img->layers[i], &layer, e) < 0)
-			return -1;
-		/* As it came, else the plain tar of another image with the same layer. */
-		struct part *part = &p->layers[i];
-		part->missing = false;
-		part->digest = layer.blob;
-		if (!digest_is_set(&layer.blob) ||
-		    !store_blob_has(s->store, &part->digest, &part->size))
-			part->digest = layer.diff_id;
-		if (!store_blob_has(s->store, &part->digest, &part->size))
-			return err_set(e, ERR_NOT_FOUND,
-				       "the content of layer %s is not in the store any more",
-				       layer.diff_id.text);
-		p->layers[i].type = layer_type(s, &part->digest);
+	struct config_copy *c = ud;
+	AUTO_BUF struct buf text = BUF_INIT(IMAGE_CONFIG_MAX);
+
+	jw_key(c->w, key);
+	if (c->rootfs && !strcmp(key, "diff_ids")) {
+		jw_arr(c->w);
+		for (size_t i = 0; i < c->p->nlayers; i++)
+			jw_str(c->w, c->p->layers[i].diff_id.text);
+		jw_arr_end(c->w);
+	} else if (!c->rootfs && !strcmp(key, "rootfs")) {
+		struct config_copy inner = {c->w, c->p, true};
+		jw_obj(c->w);
+		json_each(value, copy_member, &inner);
+		jw_obj_end(c->w);
+	} else {
+		json_dump(value, &text);
+		jw_raw(c->w, buf_text(&text));
 	}
+}
+
+/* The same with the diff ids that the layers have now. */
+static int other_config(struct image_service *s, const struct store_image *img, struct parts *p,
+			struct err *e)
+{
+	AUTO_BUF struct buf text = BUF_INIT(IMAGE_CONFIG_MAX);
+	AUTO(json) struct json *j = NULL;
+	struct jw w = JW_INIT(&text);
+	struct config_copy c = {&w, p, false};
+
+	if (json_parse(img->config, strlen(img->config), &j, e) < 0)
+		return -1;
+	jw_obj(&w);
+	json_each(j, copy_member, &c);
+	jw_obj_end(&w);
+	if (text.overflow)
+		return err_set(e, ERR_LIMIT, "the configuration is larger than %zu bytes",
+			       IMAGE_CONFIG_MAX);
+	p->other_id = true;
+	p->config.size = text.n;
+	return store_blob_put(s->store, buf_text(&text), text.n, STORE_LATER, &p->config.digest, e);
+}
+
+static int make_layer(struct image_service *s, const struct digest *chain, struct parts *p,
+		      struct part *part, const struct repack *repack, struct err *e)
+{
+	struct store_layer layer;
+
+	if (store_layer_get(s->store, chain, &layer, e) < 0)
+		return -1;
+	/* As it came, else the plain tar of another image with the same layer. */
+	part->missing = false;
+	part->digest = layer.blob;
+	if (!digest_is_set(&layer.blob) || !store_blob_has(s->store, &part->digest, &part->size))
+		part->digest = layer.diff_id;
+	if (repack_get(repack, chain, &part->digest)) {
+		p->repacked++;
+		part->diff_id = part->digest;
+	}
+	if (!store_blob_has(s->store, &part->digest, &part->size))
+		return err_set(e, ERR_NOT_FOUND,
+			       "the content of layer %s is not in the store any more",
+			       layer.diff_id.text);
+	part->type = layer_type(s, &part->digest);
+	return 0;
+}
+
+static int make_manifest(struct image_service *s, const struct store_image *img, struct parts *p,
+			 const struct repack *repack, struct err *e)
+{
+	bool other = false;
+
+	for (size_t i = 0; i < img->nlayers; i++) {
+		struct digest before = p->layers[i].diff_id;
+
+		if (make_layer(s, &img->layers[i], p, &p->layers[i], repack, e) < 0)
+			return -1;
+		other = other || !digest_eq(&before, &p->layers[i].diff_id);
+	}
+	if (other && other_config(s, img, p, e) < 0)
+		return -1;
 	write_manifest(p);
 	return 0;
 }
@@ -142,8 +212,38 @@ void parts_seal(struct parts *p)
 	p->changed = false;
 }
 
+int parts_of_manifest(struct image_service *s, const struct digest *manifest, const char *type,
+		      struct parts **ret, struct err *e)
+{
+	AUTO(arena) struct arena *a = arena_new();
+	AUTO(parts) struct parts *p = NEW(struct parts);
+	struct oci_manifest m;
+	p->manifest = BUF_INIT(IMAGE_MANIFEST_MAX);
+	if (store_blob_read(s->store, manifest, &p->manifest, e) < 0 ||
+	    oci_manifest_decode(buf_text(&p->manifest), p->manifest.n, &m, a, e) < 0)
+		return -1;
+	p->layers = xcalloc(m.layers.n + 1, sizeof(*p->layers));
+	for (size_t i = 0; i <= m.layers.n; i++) {
+		const struct oci_descriptor *d = i ? oci_descriptor_at(&m.layers, i - 1)
+						   : &m.config;
+		struct part *part = i ? &p->layers[p->nlayers] : &p->config;
+		if (i && oci_layer_foreign(d))
+			continue;
+		if (digest_parse(d->digest_text, &part->digest) < 0 || d->size < 0)
+			return err_set(e, ERR_INVALID, "manifest %s: invalid blob", manifest->text);
+		part->size = (uint64_t)d->size;
+		p->nlayers += i > 0;
+	}
+	p->manifest_digest = *manifest;
+	p->manifest_stored = true;
+	p->media_type = !strcmp(type, DOCKER_MANIFEST_TYPE) ? DOCKER_MANIFEST_TYPE
+							    : OCI_MANIFEST_TYPE;
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
 int parts_of(struct image_service *s, const struct store_image *img, bool partial,
-	     struct parts **ret, struct err *e)
+	     const struct repack *repack, struct parts **ret, struct err *e)
 {
 	AUTO(parts) struct parts *p = NEW(struct parts);
 	p->manifest = BUF_INIT(IMAGE_MANIFEST_MAX);
@@ -153,14 +253,14 @@ int parts_of(struct image_service *s, const struct store_image *img, bool partia
 	if (!store_blob_has(s->store, &img->id, &p->config.size))
 		return err_set(e, ERR_NOT_FOUND,
 			       "the configuration of image %s is not in the store", img->id.text);
-	if (!from_stored(s, img, partial, p) && make_manifest(s, img, p, e) < 0)
-		return -1;
 	for (size_t i = 0; i < img->nlayers; i++) {
 		struct store_layer layer;
 		if (store_layer_get(s->store, &img->layers[i], &layer, e) < 0)
 			return -1;
 		p->layers[i].diff_id = layer.diff_id;
 	}
+	if (!from_stored(s, img, partial, p) && make_manifest(s, img, p, repack, e) < 0)
+		return -1;
 	*ret = TAKE_PTR(p);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include "image/known-priv.h"
 #include "image/layers-priv.h"
 #include "image/load-priv.h"
-#include "image/platform.h"
+#include "image/members.h"
 #include "image/remote.h"
 #include "image/verify-priv.h"
 #include "image/sources-priv.h"
@@ -141,22 +141,56 @@ static void next_image(struct pull *p)
 
 /* ---- the end of one image ---- */
 
+/* Is it one of those that the name has? */
+static bool has_image(struct store *s, const char *ref, const struct digest *image)
+{
+	AUTO_FREE struct digest *v = NULL;
+	struct err none = ERR_INIT;
+	size_t n = 0;
+	if (store_ref_images(s, ref, &v, &n, &none) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (digest_eq(&v[i], image))
+			return true;
+	return false;
+}
+
 static int set_refs(struct pull *p, bool *ret_changed, struct err *e)
 {
-	struct store *s = p->job.service->store;
-	struct err none = ERR_INIT;
+	struct image_service *s = p->job.service;
 	char text[IMAGE_REF_TEXT_MAX];
-	struct digest old;
 	struct image_ref by_digest = p->ref;
 	by_digest.tag[0] = '\0';
 	by_digest.digest = p->top;
 	image_ref_canonical(&p->ref, text);
-	*ret_changed = store_ref_get(s, text, &old, &none) < 0 ||
-		       !digest_eq(&old, &p->config_digest);
-	if (!digest_is_set(&p->ref.digest) && store_ref_set(s, text, &p->config_digest, e) < 0)
+	*ret_changed = !has_image(s->store, text, &p->config_digest);
+	if (!digest_is_set(&p->ref.digest) &&
+	    member_join(s, text, &p->config_digest, &p->top, e) < 0)
 		return -1;
 	image_ref_canonical(&by_digest, text);
-	return store_ref_set(s, text, &p->config_digest, e);
+	return member_join(s, text, &p->config_digest, &p->top, e);
+}
+
+/* The image, its names and what is known of its blobs, all at once. */
+static int put_image(struct pull *p, bool *ret_changed, struct err *e)
+{
+	struct store *s = p->job.service->store;
+	struct err none = ERR_INIT;
+	if (store_begin(s, true, e) < 0)
+		return -1;
+	if (layers_put_image(p->layers, &p->config_digest, p->config_text, &p->manifest_digest,
+			     p->chosen ? &p->top : NULL, e) < 0 ||
+	    set_refs(p, ret_changed, e) < 0) {
+		store_end(s, false, &none);
+		return -1;
+	}
+	for (size_t i = 0; i < p->manifest.layers.n; i++) {
+		struct digest blob;
+		if (digest_parse(oci_descriptor_at(&p->manifest.layers, i)->digest_text, &blob) ==
+		    0)
+			known_add(p->job.service, &p->ref, &blob);
+	}
+	return store_end(s, true, e);
 }
 
 static void pull_finish(struct pull *p)
@@ -164,17 +198,9 @@ static void pull_finish(struct pull *p)
 	struct err e = ERR_INIT;
 	char text[IMAGE_REF_TEXT_MAX];
 	bool changed = false;
-	if (layers_put_image(p->layers, &p->config_digest, p->config_text, &p->manifest_digest,
-			     p->chosen ? &p->top : NULL, &e) < 0 ||
-	    set_refs(p, &changed, &e) < 0) {
+	if (put_image(p, &changed, &e) < 0) {
 		job_end(&p->job, NULL, &e);
 		return;
-	}
-	for (size_t i = 0; i < p->manifest.layers.n; i++) {
-		struct digest blob;
-		if (digest_parse(oci_descriptor_at(&p->manifest.layers, i)->digest_text, &blob) ==
-		    0)
-			known_add(p->job.service, &p->ref, &blob);
 	}
 	image_ref_familiar(&p->ref, text);
 	p->last_id = p->config_digest;

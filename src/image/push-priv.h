@@ -49,6 +49,21 @@ struct push_blob {
 	uint64_t packed_size;
 };
 
+/* A document of the tag's push: what an index names comes before it. */
+struct push_doc {
+	struct digest digest; /* unset: the image's manifest, whatever it will be */
+	struct digest image;  /* unset: only its blobs are here */
+	bool index;
+	char type[128];
+};
+
+/* What is sent for it. */
+struct push_sent {
+	struct digest digest;
+	const char *type, *text;
+	size_t size;
+};
+
 struct push {
 	struct image_job job;
 	struct image_ref ref;
@@ -69,8 +84,14 @@ struct push {
 	char prefix[32]; /* of staged files, "" before the first */
 	unsigned staged;
 
-	struct store_image *img;
-	struct parts *parts;
+	struct push_doc *docs; /* of the tag; the last goes under its name */
+	size_t ndocs, doc;
+	struct digest stripped; /* the index that is not pushed; unset: none */
+	struct buf index;	/* text of the current document when it is one */
+
+	struct repack *repack;	 /* layers of the image that were packed again; NULL: none */
+	struct store_image *img; /* NULL: an index, or not an image of this store */
+	struct parts *parts;	 /* NULL: an index */
 	struct push_blob *blobs; /* layers, then the configuration */
 	size_t nblobs;
 	unsigned attempts;
@@ -78,6 +99,16 @@ struct push {
 	struct err err;		      /* the first failure: the next step ends the job */
 	struct err refused;	      /* no such image: told in the stream, as Docker does */
 };
+
+/* The documents of the tag p->ref. */
+int push_plan(struct push *p, struct err *e);
+/* The current one: p->index, or p->parts and p->img. 1: layers must be packed first, which goes on
+ * with push_doc(). */
+int push_doc_load(struct push *p, struct err *e);
+void push_doc(struct push *p);
+struct push_sent push_doc_sent(const struct push *p); /* borrowed */
+bool push_doc_is_last(const struct push *p);
+void push_say_stripped(struct push *p, const struct push_sent *sent);
 
 void push_step(struct push *p); /* look at all blobs in the loop's next turn */
 /* The job ends in the loop's next turn. */

@@ -23,7 +23,7 @@
 static void push_tag(struct push *p);
 static void push_manifest(void *ud);
 
-static void drop_tag(struct push *p)
+static void drop_doc(struct push *p)
 {
 	for (size_t i = 0; i < p->nblobs; i++)
 		push_blob_reset(&p->blobs[i]);
@@ -42,7 +42,10 @@ static void push_drop(struct image_job *j)
 	service_soon_cancel(p->step);
 	service_soon_cancel(p->timer);
 	registry_cancel(p->call);
-	drop_tag(p);
+	drop_doc(p);
+	repack_free(p->repack);
+	free(p->docs);
+	buf_done(&p->index);
 	registry_close(p->registry);
 	store_lease_free(p->lease);
 	map_free(p->there);
@@ -102,7 +105,7 @@ static void run_step(void *ud)
 	p->step = NULL;
 	if (p->rebuild_wanted && !p->rebuild && p->err.kind == ERR_NONE) {
 		p->rebuild = true;
-		push_tag(p);
+		push_doc(p);
 		return;
 	}
 	if (p->err.kind == ERR_NONE) /* the configuration, then the top layer first */
@@ -113,10 +116,13 @@ static void run_step(void *ud)
 		job_end(&p->job, NULL, &e);
 		return;
 	}
+	if (p->img && !p->parts)
+		return; /* layers are being packed */
 	for (size_t i = 0; i < p->nblobs; i++)
 		all = all && p->blobs[i].state == BLOB_DONE;
 	if (all && !p->call && !p->timer) {
-		parts_seal(p->parts);
+		if (p->parts)
+			parts_seal(p->parts);
 		p->attempts = 0;
 		push_manifest(p);
 	}
@@ -139,36 +145,57 @@ void push_fail(struct push *p, const struct err *e)
 
 /* ---- manifest ---- */
 
-static void remember(struct push *p)
+static void remember(struct push *p, const struct push_sent *sent)
 {
-	char text[IMAGE_REF_TEXT_MAX];
+	char text[IMAGE_REF_TEXT_MAX], tag[IMAGE_REF_TEXT_MAX];
 	struct err none = ERR_INIT;
 	struct image_ref by_digest = p->ref;
 	by_digest.tag[0] = '\0';
-	by_digest.digest = p->parts->manifest_digest;
+	by_digest.digest = sent->digest;
 	image_ref_canonical(&by_digest, text);
-	store_ref_set(p->job.service->store, text, &p->img->id, &none);
+	image_ref_canonical(&p->ref, tag);
+	if (p->img && !p->parts->other_id)
+		store_ref_join(p->job.service->store, text, &p->img->id, &sent->digest, true,
+			       &none);
+	else if (!p->img)
+		store_ref_copy(p->job.service->store, tag, text, &none);
 	image_ref_familiar(&p->ref, text);
 	service_event(p->job.service, "push", text, text);
 }
 
-static void say_digest(struct push *p)
+static void say_digest(struct push *p, const struct push_sent *sent)
 {
-	const struct parts *parts = p->parts;
 	char aux[400];
-	job_linef(&p->job, "%s: digest: %s size: %zu", p->ref.tag, parts->manifest_digest.text,
-		  parts->manifest.n);
+	job_linef(&p->job, "%s: digest: %s size: %zu", p->ref.tag, sent->digest.text, sent->size);
 	snprintf(aux, sizeof(aux), "{\"Tag\":\"%s\",\"Digest\":\"%s\",\"Size\":%zu}", p->ref.tag,
-		 parts->manifest_digest.text, parts->manifest.n);
+		 sent->digest.text, sent->size);
 	if (p->job.ev.progress && !p->job.ended)
 		p->job.ev.progress(p->job.ev.ud, &(struct image_progress){.aux = aux});
+}
+
+/* The next document, or the next tag. */
+static void manifest_sent(struct push *p, const struct push_sent *sent)
+{
+	p->rebuild = p->rebuild_wanted = false;
+	repack_free(p->repack);
+	p->repack = NULL;
+	if (!push_doc_is_last(p)) {
+		p->doc++;
+		push_doc(p);
+		return;
+	}
+	say_digest(p, sent);
+	push_say_stripped(p, sent);
+	remember(p, sent);
+	p->next_tag++;
+	push_tag(p);
 }
 
 static void manifest_done(void *ud, const struct http_response *resp, const struct buf *body,
 			  const struct err *e)
 {
 	struct push *p = ud;
-	const char *ours = p->parts->manifest_digest.text;
+	struct push_sent sent = push_doc_sent(p);
 	struct err err = ERR_INIT;
 	p->call = NULL;
 	if (e) {
@@ -179,29 +206,27 @@ static void manifest_done(void *ud, const struct http_response *resp, const stru
 			push_fail(p, e);
 		return;
 	}
-	if (str_starts(resp->digest, "sha256:") && strcmp(resp->digest, ours)) {
-		err_set(&err, ERR_REMOTE, "the registry stored manifest %s as %s", ours,
+	if (str_starts(resp->digest, "sha256:") && strcmp(resp->digest, sent.digest.text)) {
+		err_set(&err, ERR_REMOTE, "the registry stored manifest %s as %s", sent.digest.text,
 			resp->digest);
 		push_fail(p, &err);
 		return;
 	}
-	say_digest(p);
-	remember(p);
-	p->next_tag++;
-	p->rebuild = p->rebuild_wanted = false;
-	push_tag(p);
+	manifest_sent(p, &sent);
 }
 
 static void push_manifest(void *ud)
 {
 	struct push *p = ud;
+	struct push_sent sent = push_doc_sent(p);
 	char path[200];
 	p->timer = NULL;
-	snprintf(path, sizeof(path), "manifests/%s", p->ref.tag);
+	snprintf(path, sizeof(path), "manifests/%s",
+		 push_doc_is_last(p) ? p->ref.tag : sent.digest.text);
 	struct registry_request q = {.method = "PUT",
 				     .path = path,
-				     .content_type = p->parts->media_type,
-				     .body = buf_text(&p->parts->manifest),
+				     .content_type = sent.type,
+				     .body = sent.text,
 				     .done = manifest_done,
 				     .ud = p};
 	registry_start(p->registry, &q, &p->call);
@@ -209,46 +234,12 @@ static void push_manifest(void *ud)
 
 /* ---- tags ---- */
 
-static int check_platform(struct push *p, struct err *e)
-{
-	AUTO(arena) struct arena *a = arena_new();
-	struct image_config c;
-	char want[96], full[IMAGE_REF_TEXT_MAX];
-	if (!p->platform_given)
-		return 0;
-	if (image_config_decode(p->img->config, strlen(p->img->config), &c, a, e) < 0)
-		return -1;
-	struct oci_platform have = {.os = c.os && *c.os ? c.os : "linux",
-				    .architecture = c.architecture,
-				    .variant = c.variant};
-	if (image_platform_score(&p->platform, &have))
-		return 0;
-	image_platform_format(&p->platform, want);
-	image_ref_familiar(&p->ref, full);
-	return err_set(e, ERR_NOT_FOUND,
-		       "image with reference %s was found but its platform (%s/%s%s%s) does not "
-		       "match the specified platform (%s)",
-		       full, have.os, have.architecture ? have.architecture : "",
-		       c.variant && *c.variant ? "/" : "", c.variant ? c.variant : "", want);
-}
-
-static int load_tag(struct push *p, struct err *e)
-{
-	struct store *s = p->job.service->store;
-	struct digest id;
-	char canonical[IMAGE_REF_TEXT_MAX];
-	snprintf(p->ref.tag, sizeof(p->ref.tag), "%s", p->tags.v[p->next_tag]);
-	image_ref_canonical(&p->ref, canonical);
-	if (store_ref_get(s, canonical, &id, e) < 0 || store_image_get(s, &id, &p->img, e) < 0 ||
-	    check_platform(p, e) < 0 ||
-	    parts_of(p->job.service, p->img, !p->rebuild && !p->forced, &p->parts, e) < 0)
-		return -1;
-	parts_plan(p->job.service, p->parts, p->compression, p->forced);
-	return 0;
-}
-
 static void make_blobs(struct push *p)
 {
+	if (!p->parts) {
+		p->nblobs = 0;
+		return;
+	}
 	p->nblobs = p->parts->nlayers + 1;
 	p->blobs = xcalloc(p->nblobs, sizeof(*p->blobs));
 	for (size_t i = p->nblobs; i-- > 0;) {
@@ -259,9 +250,24 @@ static void make_blobs(struct push *p)
 		b->part = b->layer ? &p->parts->layers[i] : &p->parts->config;
 		store_lease_blob(p->lease, digest_is_set(&b->part->source) ? &b->part->source
 									   : &b->part->digest);
-		digest_short(&b->part->diff_id, b->id);
+		digest_short(digest_is_set(&b->part->diff_id) ? &b->part->diff_id
+							      : &b->part->digest,
+			     b->id);
 		if (!p->rebuild)
 			push_blob_say(b, "Preparing");
+	}
+}
+
+void push_doc(struct push *p)
+{
+	struct err e = ERR_INIT;
+	drop_doc(p);
+	int rc = push_doc_load(p, &e);
+	if (rc < 0) {
+		push_fail(p, &e);
+	} else if (rc == 0) {
+		make_blobs(p);
+		push_step(p);
 	}
 }
 
@@ -269,17 +275,18 @@ static void push_tag(struct push *p)
 {
 	struct err e = ERR_INIT;
 	if (p->next_tag == p->tags.n) {
-		struct digest last = p->img->id;
+		struct digest last = push_doc_sent(p).digest;
+		if (p->img)
+			last = p->img->id;
 		job_end(&p->job, last.text, NULL);
 		return;
 	}
-	drop_tag(p);
-	if (load_tag(p, &e) < 0) {
+	snprintf(p->ref.tag, sizeof(p->ref.tag), "%s", p->tags.v[p->next_tag]);
+	if (push_plan(p, &e) < 0) {
 		push_fail(p, &e);
 		return;
 	}
-	make_blobs(p);
-	push_step(p);
+	push_doc(p);
 }
 
 /* Repositories the first tag's layers could be mounted from: the token must cover them. */
@@ -424,6 +431,7 @@ int image_push(struct image_service *s, const struct image_push *o,
 	p->arena = arena_new();
 	p->there = map_new();
 	p->lease = store_lease_new(s->store);
+	p->index = BUF_INIT(IMAGE_MANIFEST_MAX);
 	int rc = set_options(p, o, e);
 	/* Docker begins to answer before it looks for the image: its clients read this in the
 	 * stream. */

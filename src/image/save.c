@@ -4,8 +4,8 @@
  * version 25. A worker writes it from a list of members; blobs go from file to pipe untouched.
  */
 #include "image/archive-priv.h"
+#include "image/members.h"
 #include "image/parts-priv.h"
-#include "image/platform.h"
 
 #include "base/mem.h"
 
@@ -17,19 +17,24 @@
 
 #define LIST_MAX ((size_t)64 << 20)
 
+/* An image of the archive: one platform, or all that is here of an index. */
 struct saved {
 	struct digest id;
+	struct digest index; /* unset: only the image */
 	struct store_image *img;
 	struct parts *parts;
+	struct repack *repack;
 	const char **names; /* canonical tags asked for */
 	size_t nnames;
 };
 
 struct save {
 	struct image_job job;
-	const char *platform; /* NULL: any; borrowed during image_save() */
+	bool platform_given;
+	struct image_platform platform;
 	struct saved *images;
-	size_t n;
+	size_t n, at; /* at: the next to be looked at */
+	int fd;
 	struct arena *arena;
 	struct store_lease *lease;
 	struct archive archive;
@@ -40,10 +45,12 @@ static void save_drop(struct image_job *j)
 	struct save *s = CONTAINER_OF(j, struct save, job);
 	archive_free(&s->archive);
 	for (size_t i = 0; i < s->n; i++) {
+		repack_free(s->images[i].repack);
 		store_image_free(s->images[i].img);
 		parts_free(s->images[i].parts);
 	}
 	free(s->images);
+	fd_close(&s->fd);
 	store_lease_free(s->lease);
 	arena_free(s->arena);
 	free(s);
@@ -63,81 +70,74 @@ static void add_name(struct save *s, struct saved *v, const char *canonical)
 	v->names = grown;
 }
 
-static struct saved *add_image(struct save *s, const struct digest *id, struct err *e)
+/* canonical: the tag it is asked for by; NULL: an id. */
+static int add_image(struct save *s, const char *text, const char *canonical, struct err *e)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (digest_eq(&s->images[i].id, id))
-			return &s->images[i];
-	s->images = xrealloc(s->images, (s->n + 1) * sizeof(*s->images));
-	struct saved *v = &s->images[s->n];
-	*v = (struct saved){.id = *id};
-	if (store_image_get(s->job.service->store, id, &v->img, e) < 0)
-		return NULL;
-	s->n++;
-	if (parts_of(s->job.service, v->img, false, &v->parts, e) < 0)
-		return NULL;
-	return v;
+	struct store *store = s->job.service->store;
+	struct digest id, index = {0};
+	size_t i = 0;
+	if (member_for(s->job.service, text, s->platform_given ? &s->platform : NULL, &id, e) < 0)
+		return -1;
+	if (!canonical || s->platform_given || !store_ref_target(store, canonical, &index) ||
+	    !index_here(s->job.service, &index))
+		index = (struct digest){0};
+	while (i < s->n &&
+	       (!digest_eq(&s->images[i].id, &id) || !digest_eq(&s->images[i].index, &index)))
+		i++;
+	if (i == s->n) {
+		s->images = xrealloc(s->images, (s->n + 1) * sizeof(*s->images));
+		s->images[i] = (struct saved){.id = id, .index = index};
+		if (store_image_get(store, &id, &s->images[i].img, e) < 0)
+			return -1;
+		s->n++;
+	}
+	if (canonical)
+		add_name(s, &s->images[i], canonical);
+	return 0;
 }
 
 struct bare {
 	struct save *s;
 	char prefix[IMAGE_REF_TEXT_MAX + 2];
-	struct objs found;
-	struct digest ids[256];
-	size_t n;
+	struct strs tags;
+	size_t room;
 };
+
+static void push_tag(struct bare *b, const char *tag)
+{
+	if (b->tags.n == b->room) {
+		b->room = b->room ? 2 * b->room : 16;
+		const char **v = arena_alloc(b->s->arena, b->room * sizeof(*v));
+		if (b->tags.n)
+			memcpy(v, b->tags.v, b->tags.n * sizeof(*v));
+		b->tags.v = v;
+	}
+	b->tags.v[b->tags.n++] = arena_strdup(b->s->arena, tag);
+}
 
 static int collect_bare(const struct store_image *img, void *ud)
 {
 	struct bare *b = ud;
 	for (size_t i = 0; i < img->ntags; i++)
-		if (str_starts(img->tags[i], b->prefix) && b->n < ARRAY_SIZE(b->ids)) {
-			b->ids[b->n++] = img->id;
-			break;
-		}
+		if (str_starts(img->tags[i], b->prefix))
+			push_tag(b, img->tags[i]);
 	return 0;
 }
 
 /* A name without tag means all tags of the repository. */
 static int add_bare(struct save *s, const struct image_ref *ref, bool *ret_any, struct err *e)
 {
-	AUTO_FREE struct bare *b = NEW(struct bare);
+	struct bare b = {.s = s};
 	char name[IMAGE_REF_TEXT_MAX];
 	image_ref_name(ref, name);
-	snprintf(b->prefix, sizeof(b->prefix), "%s:", name);
-	if (store_image_each(s->job.service->store, collect_bare, b, e) < 0)
+	snprintf(b.prefix, sizeof(b.prefix), "%s:", name);
+	if (store_image_each(s->job.service->store, collect_bare, &b, e) < 0)
 		return -1;
-	for (size_t i = 0; i < b->n; i++) {
-		struct saved *v = add_image(s, &b->ids[i], e);
-		if (!v)
+	for (size_t i = 0; i < b.tags.n; i++)
+		if (add_image(s, b.tags.v[i], b.tags.v[i], e) < 0)
 			return -1;
-		for (size_t k = 0; k < v->img->ntags; k++)
-			if (str_starts(v->img->tags[k], b->prefix))
-				add_name(s, v, v->img->tags[k]);
-	}
-	*ret_any = b->n > 0;
+	*ret_any = b.tags.n > 0;
 	return 0;
-}
-
-static int check_platform(struct save *s, const struct saved *v, const char *text, struct err *e)
-{
-	struct image_platform want;
-	struct image_config config;
-	char name[96], have[96];
-	if (!s->platform || !*s->platform)
-		return 0;
-	if (image_platform_parse(s->platform, &want, e) < 0 ||
-	    image_config_decode(v->img->config, strlen(v->img->config), &config, s->arena, e) < 0)
-		return -1;
-	if (image_platform_fits(&want, &config))
-		return 0;
-	image_platform_format(&want, name);
-	snprintf(have, sizeof(have), "%.40s/%.40s", config.os ? config.os : "",
-		 config.architecture ? config.architecture : "");
-	return err_set(e, ERR_NOT_FOUND,
-		       "image with reference %s was found but its platform (%s) does not match the "
-		       "specified platform (%s)",
-		       text, have, name);
 }
 
 static int add_ref(struct save *s, const char *text, struct err *e)
@@ -145,37 +145,35 @@ static int add_ref(struct save *s, const char *text, struct err *e)
 	struct image_ref ref;
 	struct err none = ERR_INIT;
 	struct digest id;
-	char canonical[IMAGE_REF_TEXT_MAX];
-	bool named = image_ref_parse(text, &ref, &none) == 0, any = false;
-	if (named && !ref.tag[0] && !digest_is_set(&ref.digest)) {
+	char canonical[MEMBER_REF_MAX];
+	bool any = false;
+	if (image_ref_parse(text, &ref, &none) == 0 && !ref.tag[0] && !digest_is_set(&ref.digest)) {
 		if (add_bare(s, &ref, &any, e) < 0)
 			return -1;
 		if (any)
 			return 0;
 	}
-	if (image_find(s->job.service, text, &id, e) < 0)
+	if (member_resolve(s->job.service, text, &id, canonical, e) < 0)
 		return -1;
-	struct saved *v = add_image(s, &id, e);
-	if (!v)
-		return -1;
-	if (named && ref.tag[0] && !digest_is_set(&ref.digest)) {
-		struct digest by_name;
-		image_ref_canonical(&ref, canonical);
-		/* "sha256:HEX" reads as a name too */
-		if (store_ref_get(s->job.service->store, canonical, &by_name, &none) == 0)
-			add_name(s, v, canonical);
-	}
-	return 0;
+	return add_image(s, text, canonical[0] && !strchr(canonical, '@') ? canonical : NULL, e);
 }
 
 /* ---- the list of members ---- */
 
-static void index_entry(struct jw *w, const struct saved *v, const char *canonical)
+static void index_entry(struct save *s, struct jw *w, const struct saved *v, const char *canonical)
 {
 	jw_obj(w);
-	jw_kv_str(w, "mediaType", v->parts->media_type);
-	jw_kv_str(w, "digest", v->parts->manifest_digest.text);
-	jw_kv_u64(w, "size", v->parts->manifest.n);
+	uint64_t size = v->parts->manifest.n;
+	if (digest_is_set(&v->index)) {
+		AUTO_FREE char *type = document_type(s->job.service, &v->index, true);
+		store_blob_has(s->job.service->store, &v->index, &size);
+		jw_kv_str(w, "mediaType", type);
+	} else {
+		jw_kv_str(w, "mediaType", v->parts->media_type);
+	}
+	jw_kv_str(w, "digest",
+		  digest_is_set(&v->index) ? v->index.text : v->parts->manifest_digest.text);
+	jw_kv_u64(w, "size", size);
 	if (canonical) {
 		const char *colon = strrchr(canonical, ':');
 		jw_key(w, "annotations");
@@ -198,9 +196,9 @@ static void add_index(struct save *s)
 	jw_arr(&w);
 	for (size_t i = 0; i < s->n; i++) {
 		if (!s->images[i].nnames)
-			index_entry(&w, &s->images[i], NULL);
+			index_entry(s, &w, &s->images[i], NULL);
 		for (size_t k = 0; k < s->images[i].nnames; k++)
-			index_entry(&w, &s->images[i], s->images[i].names[k]);
+			index_entry(s, &w, &s->images[i], s->images[i].names[k]);
 	}
 	jw_arr_end(&w);
 	jw_obj_end(&w);
@@ -216,7 +214,7 @@ static void add_manifest_json(struct save *s)
 	for (size_t i = 0; i < s->n; i++) {
 		struct saved *v = &s->images[i];
 		jw_obj(&w);
-		archive_blob_name(&v->id, name);
+		archive_blob_name(&v->parts->config.digest, name);
 		jw_kv_str(&w, "Config", name);
 		jw_key(&w, "RepoTags");
 		if (v->nnames) {
@@ -249,26 +247,105 @@ static void add_blob(struct save *s, const struct digest *d, uint64_t size)
 		store_lease_blob(s->lease, d);
 }
 
+static void add_descriptor(struct save *s, const struct oci_descriptor *d)
+{
+	struct digest digest;
+	uint64_t size;
+	if (digest_parse(d->digest_text, &digest) == 0 &&
+	    store_blob_has(s->job.service->store, &digest, &size))
+		add_blob(s, &digest, size);
+}
+
+/* Of an index its documents whose blobs are all here, and itself. */
+static int add_member(const struct index_member *m, void *ud, struct err *e)
+{
+	struct save *s = ud;
+	if (!m->known || (!m->index && !m->here))
+		return 0;
+	for (size_t i = 0; !m->index && i < m->manifest.layers.n; i++)
+		add_descriptor(s, oci_descriptor_at(&m->manifest.layers, i));
+	if (!m->index)
+		add_descriptor(s, &m->manifest.config);
+	add_blob(s, &m->digest, m->size);
+	return 0;
+}
+
+static void add_parts(struct save *s, const struct parts *p)
+{
+	for (size_t k = 0; k < p->nlayers; k++)
+		add_blob(s, &p->layers[k].digest, p->layers[k].size);
+	add_blob(s, &p->config.digest, p->config.size);
+	if (p->manifest_stored)
+		add_blob(s, &p->manifest_digest, p->manifest.n);
+	else
+		archive_add_blob(&s->archive, &p->manifest_digest, p->manifest.n,
+				 buf_text(&p->manifest));
+}
+
 static int make_list(struct save *s, struct err *e)
 {
 	archive_add_dir(&s->archive, "blobs/");
 	archive_add_dir(&s->archive, "blobs/sha256/");
 	for (size_t i = 0; i < s->n; i++) {
-		struct parts *p = s->images[i].parts;
-		for (size_t k = 0; k < p->nlayers; k++)
-			add_blob(s, &p->layers[k].digest, p->layers[k].size);
-		add_blob(s, &p->config.digest, p->config.size);
-		if (p->manifest_stored)
-			add_blob(s, &p->manifest_digest, p->manifest.n);
-		else
-			archive_add_blob(&s->archive, &p->manifest_digest, p->manifest.n,
-					 buf_text(&p->manifest));
+		struct saved *v = &s->images[i];
+		/* An index does not name what had to be made again. */
+		if (!v->parts->manifest_stored)
+			v->index = (struct digest){0};
+		add_parts(s, v->parts);
+		if (digest_is_set(&v->index) &&
+		    index_walk(s->job.service, &v->index, s->arena, add_member, s, e) < 0)
+			return -1;
 	}
 	add_index(s);
 	add_manifest_json(s);
 	archive_add_text(&s->archive, "oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}");
 	return s->archive.list.overflow ? err_set(e, ERR_LIMIT, "too many layers to save at once")
 					: 0;
+}
+
+static void fail(struct save *s, const struct err *e)
+{
+	struct err err = *e;
+	job_end(&s->job, NULL, &err);
+}
+
+/* ---- layers that are not kept as blobs ---- */
+
+static void look_on(struct save *s);
+
+static void repacked(void *ud, const struct err *e)
+{
+	struct save *s = ud;
+	if (e)
+		fail(s, e);
+	else
+		look_on(s);
+}
+
+/* The parts of every image; 1: goes on later. */
+static int look(struct save *s, struct err *e)
+{
+	for (; s->at < s->n; s->at++) {
+		struct saved *v = &s->images[s->at];
+		if (!v->repack && repack_needed(s->job.service, v->img))
+			return repack_start(s->job.service, v->img, s->lease, repacked, s,
+					    &v->repack, e) < 0
+				       ? -1
+				       : 1;
+		if (parts_of(s->job.service, v->img, false, v->repack, &v->parts, e) < 0)
+			return -1;
+	}
+	if (make_list(s, e) < 0 || archive_write(&s->archive, s->fd, e) < 0)
+		return -1;
+	fd_close(&s->fd); /* the worker has it: its end is the archive's end */
+	return 0;
+}
+
+static void look_on(struct save *s)
+{
+	struct err e = ERR_INIT;
+	if (look(s, &e) < 0)
+		fail(s, &e);
 }
 
 static void save_end(void *ud, const struct err *e)
@@ -285,23 +362,18 @@ static void save_end(void *ud, const struct err *e)
 int image_save(struct image_service *service, const struct image_save *o,
 	       const struct image_job_events *ev, struct image_job **ret, struct err *e)
 {
-	AUTO_FD int fd = o->fd;
 	struct save *s = NEW(struct save);
 	job_init(&s->job, service, ev, save_drop);
+	s->fd = o->fd;
 	s->arena = arena_new();
 	s->lease = store_lease_new(service->store);
 	archive_init(&s->archive, service, save_end, s);
-	int rc = 0;
-	s->platform = o->platform;
+	s->platform_given = o->platform && *o->platform;
+	int rc = s->platform_given ? image_platform_parse(o->platform, &s->platform, e) : 0;
 	for (size_t i = 0; rc == 0 && i < o->n; i++)
 		rc = add_ref(s, o->refs[i], e);
-	for (size_t i = 0; rc == 0 && i < s->n; i++)
-		rc = check_platform(s, &s->images[i], o->n == 1 ? o->refs[0] : s->images[i].id.text,
-				    e);
 	if (rc == 0)
-		rc = make_list(s, e);
-	if (rc == 0)
-		rc = archive_write(&s->archive, fd, e);
+		rc = look(s, e);
 	if (rc < 0) {
 		s->job.ended = true;
 		list_del(&s->job.link);

@@ -106,6 +106,49 @@ static const struct json_field archive_fields[] = {
 static const struct json_schema archive_schema = {"manifest.json", sizeof(struct archive_image),
 						  archive_fields};
 
+#define CF(type, member, key, flags) JSON_FIELD(type, struct container_config, member, key, flags)
+static const struct json_field shown_fields[] = {
+	CF(JT_BOOL, args_escaped, "ArgsEscaped", JSON_OMITEMPTY),
+	CF(JT_STRS, cmd, "Cmd", JSON_NULL_EMPTY),
+	CF(JT_STRS, entrypoint, "Entrypoint", JSON_NULL_EMPTY),
+	CF(JT_STRS, env, "Env", JSON_NULL_EMPTY),
+	CF(JT_SET, exposed_ports, "ExposedPorts", JSON_OMITEMPTY),
+	JSON_SUB(JT_OBJP, struct container_config, healthcheck, "Healthcheck", JSON_OMITEMPTY,
+		 &healthcheck_schema),
+	CF(JT_MAP, labels, "Labels", JSON_NULL_EMPTY),
+	CF(JT_STRS, on_build, "OnBuild", JSON_NULL_EMPTY),
+	CF(JT_STRS, shell, "Shell", JSON_OMITEMPTY),
+	CF(JT_STR, stop_signal, "StopSignal", JSON_OMITEMPTY),
+	CF(JT_STR, user, "User", 0),
+	CF(JT_SET, volumes, "Volumes", JSON_NULL_EMPTY),
+	CF(JT_STR, working_dir, "WorkingDir", 0),
+	{0},
+};
+#undef CF
+static const struct json_schema shown_schema = {"image config", sizeof(struct container_config),
+						shown_fields};
+
+void image_config_write(struct jw *w, const struct container_config *c, bool legacy)
+{
+	static const char *const falses[] = {"AttachStderr", "AttachStdin", "AttachStdout",
+					     "OpenStdin",    "StdinOnce",   "Tty"};
+	static const char *const empties[] = {"Domainname", "Hostname", "Image"};
+	struct container_config shown = *c;
+	struct strs *const lists[] = {&shown.cmd, &shown.entrypoint, &shown.env, &shown.on_build,
+				      &shown.volumes};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		lists[i]->set = lists[i]->n > 0;
+	shown.labels.set = shown.labels.n > 0;
+	jw_obj(w);
+	json_encode_fields(w, &shown_schema, &shown);
+	for (size_t i = 0; legacy && i < ARRAY_SIZE(falses); i++)
+		jw_kv_bool(w, falses[i], false);
+	for (size_t i = 0; legacy && i < ARRAY_SIZE(empties); i++)
+		jw_kv_str(w, empties[i], "");
+	jw_obj_end(w);
+}
+
 const struct oci_descriptor *oci_descriptor_at(const struct objs *o, size_t i)
 {
 	return (const struct oci_descriptor *)o->v + i;

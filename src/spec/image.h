@@ -98,5 +98,12 @@ int image_config_decode(const char *p, size_t n, struct image_config *ret, struc
 int archive_manifest_decode(const char *p, size_t n, struct objs *ret, struct arena *a,
 			    struct err *e);
 
+/*
+ * The config of an image as `image inspect` shows it: what Docker's image specification has and
+ * nothing else, lists that are empty as null. legacy: before API 1.50 there were fields of
+ * containers too, without values.
+ */
+void image_config_write(struct jw *w, const struct container_config *c, bool legacy);
+
 const struct oci_descriptor *oci_descriptor_at(const struct objs *o, size_t i);
 bool oci_layer_foreign(const struct oci_descriptor *d); /* non-distributable: has urls of its own */

@@ -19,7 +19,7 @@
 
 #include "base/banned.h"
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 static const char schema[] =
 	"CREATE TABLE layers(id INTEGER PRIMARY KEY AUTOINCREMENT, chain TEXT NOT NULL UNIQUE, "
@@ -81,6 +81,22 @@ static const char schema2[] = "ALTER TABLE layers ADD COLUMN disk INTEGER NOT NU
 static const char schema3[] = "ALTER TABLE layers ADD COLUMN unsynced TEXT NOT NULL DEFAULT '';"
 			      "PRAGMA user_version = 3;";
 
+/*
+ * 4: refs.target: the index or manifest that the name stands for, '' when there is none (made here,
+ * or loaded from an old archive). ref_others: further platforms of the same index that are here
+ * under the name; added: ns.
+ */
+static const char schema4[] =
+	"ALTER TABLE refs ADD COLUMN target TEXT NOT NULL DEFAULT '';"
+	"UPDATE refs SET target = substr(ref, instr(ref, '@') + 1) WHERE instr(ref, '@') > 0;"
+	"UPDATE refs SET target = coalesce((SELECT r.target FROM refs r WHERE r.image = refs.image "
+	"AND r.target != '' ORDER BY r.ref LIMIT 1), '') WHERE target = '';"
+	"CREATE TABLE ref_others(ref TEXT NOT NULL, image TEXT NOT NULL, added INTEGER NOT NULL,"
+	" PRIMARY KEY(ref, image)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX ref_others_image ON ref_others(image);"
+	"CREATE INDEX images_manifest ON images(manifest);"
+	"PRAGMA user_version = 4;";
+
 int db_fail(struct store *s, struct err *e, const char *what)
 {
 	int code = s->db ? sqlite3_errcode(s->db) & 0xff : SQLITE_OK;
@@ -138,7 +154,7 @@ int db_open_file(struct store *s, const char *name, struct err *e)
 	if (tx_begin(s, true, e) < 0)
 		return -1;
 	if ((version < 1 && exec(s, schema, e) < 0) || (version < 2 && exec(s, schema2, e) < 0) ||
-	    exec(s, schema3, e) < 0) {
+	    (version < 3 && exec(s, schema3, e) < 0) || exec(s, schema4, e) < 0) {
 		tx_rollback(s);
 		return -1;
 	}
@@ -286,6 +302,16 @@ int db_run(struct store *s, int *ret_changes, struct err *e, const char *sql, co
 	return 0;
 }
 
+int db_count(struct store *s, const char *sql, const char *key, size_t *ret, struct err *e)
+{
+	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, sql, "s", key);
+
+	if (!st || db_step(s, st, e) < 0)
+		return -1;
+	*ret = (size_t)sqlite3_column_int64(st, 0);
+	return 0;
+}
+
 void db_reset(sqlite3_stmt **st)
 {
 	if (*st)
@@ -339,10 +365,10 @@ void tx_rollback(struct store *s)
 	relax(s);
 }
 
-int store_begin(struct store *s, struct err *e)
+int store_begin(struct store *s, bool durable, struct err *e)
 {
 	ASSERT(!s->in_tx);
-	if (tx_begin(s, false, e) < 0)
+	if (tx_begin(s, durable, e) < 0)
 		return -1;
 	s->in_tx = true;
 	return 0;

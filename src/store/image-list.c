@@ -45,7 +45,8 @@ static void begin(struct rows *r, sqlite3_stmt *st)
 	r->any = true;
 	r->row = (struct store_image_row){.size = (uint64_t)sqlite3_column_int64(st, 1),
 					  .stored = sqlite3_column_int64(st, 2),
-					  .created = sqlite3_column_int64(st, 3)};
+					  .created = sqlite3_column_int64(st, 3),
+					  .nalso = (size_t)sqlite3_column_int64(st, 7)};
 	(void)digest_parse(db_text(st, 0), &r->row.id);
 	r->labels = xstrdup(db_text(st, 4));
 	r->parent = xstrdup(db_text(st, 5));
@@ -71,7 +72,8 @@ int store_image_rows(struct store *s, store_image_row_fn fn, void *ud, struct er
 {
 	AUTO_STMT sqlite3_stmt *st = db_bind(
 		s, e,
-		"SELECT i.id, i.size, i.stored, i.created, i.labels, i.parent, r.ref FROM images i "
+		"SELECT i.id, i.size, i.stored, i.created, i.labels, i.parent, r.ref, (SELECT "
+		"count(*) FROM ref_others o WHERE o.image = i.id) FROM images i "
 		"LEFT JOIN refs r ON r.image = i.id ORDER BY i.stored DESC, i.id, r.ref",
 		"");
 	struct rows r = {.n = 0};

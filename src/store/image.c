@@ -76,19 +76,10 @@ int store_image_put(struct store *s, const struct store_image *img, struct err *
 	if (tx_commit(s, e) < 0)
 		return -1;
 	/* The same image by another manifest: the blobs of the former are nobody's now. A failure
-	 * here loses nothing; garbage collection comes again. */
-	for (size_t i = 0; old && i < old->nblobs; i++)
+	 * here loses nothing; garbage collection comes again, as it does for one inside
+	 * store_begin(), whose end is not known yet. */
+	for (size_t i = 0; !s->in_tx && old && i < old->nblobs; i++)
 		(void)gc_blob(s, digest_hex(&old->blobs[i]), &freed, &none);
-	return 0;
-}
-
-static int count_of(struct store *s, const char *sql, const char *key, size_t *ret, struct err *e)
-{
-	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, sql, "s", key);
-
-	if (!st || db_step(s, st, e) < 0)
-		return -1;
-	*ret = (size_t)sqlite3_column_int64(st, 0);
 	return 0;
 }
 
@@ -108,16 +99,34 @@ static int load_digests(struct store *s, const char *sql, const char *id, size_t
 	return rc < 0 ? -1 : 0;
 }
 
+/* What its names stand for, unless that is its own manifest. */
+static void add_index(struct store_image *img, const char *target)
+{
+	struct digest d;
+
+	if (digest_parse(target, &d) < 0 || digest_eq(&d, &img->manifest))
+		return;
+	for (size_t i = 0; i < img->nindexes; i++)
+		if (digest_eq(&img->indexes[i], &d))
+			return;
+	img->indexes[img->nindexes++] = d;
+}
+
 static int load_refs(struct store *s, struct store_image *img, struct arena *a, struct err *e)
 {
-	size_t n = 0;
+	size_t n = 0, others = 0;
 
-	if (count_of(s, "SELECT count(*) FROM refs WHERE image = ?", img->id.text, &n, e) < 0)
+	if (db_count(s, "SELECT count(*) FROM refs WHERE image = ?", img->id.text, &n, e) < 0 ||
+	    db_count(s, "SELECT count(*) FROM ref_others WHERE image = ?", img->id.text, &others,
+		     e) < 0)
 		return -1;
 	img->tags = arena_alloc(a, (n + 1) * sizeof(char *));
 	img->digests = arena_alloc(a, (n + 1) * sizeof(char *));
+	img->also = arena_alloc(a, (others + 1) * sizeof(char *));
+	img->indexes = arena_alloc(a, (n + others + 1) * sizeof(struct digest));
 	AUTO_STMT sqlite3_stmt *st = db_bind(
-		s, e, "SELECT ref FROM refs WHERE image = ? ORDER BY ref", "s", img->id.text);
+		s, e, "SELECT ref, target FROM refs WHERE image = ? ORDER BY ref", "s",
+		img->id.text);
 	int rc = st ? 0 : -1;
 	while (rc == 0 && n-- > 0 && (rc = db_step(s, st, e)) > 0) {
 		const char *ref = arena_strdup(a, db_text(st, 0));
@@ -126,6 +135,18 @@ static int load_refs(struct store *s, struct store_image *img, struct arena *a, 
 			img->digests[img->ndigests++] = ref;
 		else
 			img->tags[img->ntags++] = ref;
+		add_index(img, db_text(st, 1));
+		rc = 0;
+	}
+	AUTO_STMT sqlite3_stmt *also = db_bind(
+		s, e,
+		"SELECT o.ref, r.target FROM ref_others o JOIN refs r ON r.ref = o.ref WHERE "
+		"o.image = ? ORDER BY o.ref",
+		"s", img->id.text);
+	rc = rc < 0 || !also ? -1 : 0;
+	while (rc == 0 && others-- > 0 && (rc = db_step(s, also, e)) > 0) {
+		img->also[img->nalso++] = arena_strdup(a, db_text(also, 0));
+		add_index(img, db_text(also, 1));
 		rc = 0;
 	}
 	return rc < 0 ? -1 : 0;
@@ -137,8 +158,8 @@ static int load_parts(struct store *s, struct image_box *box, struct err *e)
 	const char *id = img->id.text;
 	size_t nl = 0, nb = 0;
 
-	if (count_of(s, "SELECT count(*) FROM image_layers WHERE image = ?", id, &nl, e) < 0 ||
-	    count_of(s, "SELECT count(*) FROM image_blobs WHERE image = ?", id, &nb, e) < 0)
+	if (db_count(s, "SELECT count(*) FROM image_layers WHERE image = ?", id, &nl, e) < 0 ||
+	    db_count(s, "SELECT count(*) FROM image_blobs WHERE image = ?", id, &nb, e) < 0)
 		return -1;
 	if (load_digests(s,
 			 "SELECT l.chain FROM image_layers i JOIN layers l ON l.id = i.layer WHERE "
@@ -224,6 +245,15 @@ int store_image_resolve(struct store *s, const char *canonical, const char *text
 	return err_set(e, ERR_NOT_FOUND, "No such image: %s", text);
 }
 
+bool store_image_of_manifest(struct store *s, const struct digest *manifest, struct digest *ret)
+{
+	struct err none = ERR_INIT;
+	AUTO_STMT sqlite3_stmt *st = db_bind(
+		s, &none, "SELECT id FROM images WHERE manifest = ? LIMIT 1", "s", manifest->text);
+
+	return st && db_step(s, st, &none) > 0 && digest_parse(db_text(st, 0), ret) == 0;
+}
+
 int store_image_each(struct store *s, store_image_fn fn, void *ud, struct err *e)
 {
 	AUTO(arena) struct arena *a = arena_new();
@@ -264,54 +294,6 @@ size_t store_image_count(struct store *s)
 	return st && db_step(s, st, &ignored) > 0 ? (size_t)sqlite3_column_int64(st, 0) : 0;
 }
 
-int store_ref_set(struct store *s, const char *ref, const struct digest *image, struct err *e)
-{
-	size_t n = 0;
-
-	if (count_of(s, "SELECT count(*) FROM images WHERE id = ?", image->text, &n, e) < 0)
-		return -1;
-	if (!n)
-		return err_set(e, ERR_NOT_FOUND, "No such image: %s", image->text);
-	if (tx_begin(s, true, e) < 0)
-		return -1;
-	if (db_run(s, NULL, e, "INSERT OR REPLACE INTO refs(ref, image) VALUES(?, ?)", "ss", ref,
-		   image->text) < 0) {
-		tx_rollback(s);
-		return -1;
-	}
-	return tx_commit(s, e);
-}
-
-int store_ref_get(struct store *s, const char *ref, struct digest *ret_image, struct err *e)
-{
-	AUTO_STMT sqlite3_stmt *st = db_bind(s, e, "SELECT image FROM refs WHERE ref = ?", "s",
-					     ref);
-	int rc = st ? db_step(s, st, e) : -1;
-
-	if (rc < 0)
-		return -1;
-	if (rc == 0 || digest_parse(db_text(st, 0), ret_image) < 0)
-		return err_set(e, ERR_NOT_FOUND, "No such image: %s", ref);
-	return 0;
-}
-
-int store_ref_del(struct store *s, const char *ref, struct digest *ret_image, struct err *e)
-{
-	struct digest image;
-
-	if (store_ref_get(s, ref, &image, e) < 0 || tx_begin(s, true, e) < 0)
-		return -1;
-	if (db_run(s, NULL, e, "DELETE FROM refs WHERE ref = ?", "s", ref) < 0) {
-		tx_rollback(s);
-		return -1;
-	}
-	if (tx_commit(s, e) < 0)
-		return -1;
-	if (ret_image)
-		*ret_image = image;
-	return 0;
-}
-
 size_t store_image_users(struct store *s, const struct digest *id,
 			 char ret_one[static STORE_ID_LEN + 1])
 {
@@ -344,7 +326,7 @@ static int delete_rows(struct store *s, const struct store_image *img, struct id
 			id_list_add(&own, l.id);
 	own_ids = own.v;
 	err_clear(e);
-	rc = db_run(s, NULL, e, "DELETE FROM refs WHERE image = ?", "s", img->id.text);
+	rc = ref_forget_image(s, img->id.text, e);
 	rc = rc ? rc
 		: db_run(s, NULL, e, "DELETE FROM image_layers WHERE image = ?", "s", img->id.text);
 	rc = rc ? rc

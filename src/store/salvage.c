@@ -41,6 +41,8 @@ static const struct shape {
 	{"sii", "image_layers(image, pos, layer)"},
 	{"ss", "image_blobs(image, blob)"},
 	{"rs", "refs(ref, image)"},
+	{"rse", "refs(ref, image, target)"},
+	{"rsi", "ref_others(ref, image, added)"},
 	{"httttti", "containers(id, name, image, config, hostconfig, state, created)"},
 	{"hi", "tops(container, top)"},
 	{"ttttii", "volumes(name, driver, labels, options, created, anonymous)"},
@@ -252,6 +254,7 @@ static const char fill[] =
 	/* The index by blob has the same two columns the other way round. */
 	"DELETE FROM image_blobs WHERE image NOT IN (SELECT id FROM images UNION SELECT image FROM "
 	"refs UNION SELECT image FROM image_layers UNION SELECT image FROM containers);"
+	"DELETE FROM ref_others WHERE ref NOT IN (SELECT ref FROM refs);"
 	"INSERT INTO sqlite_sequence(name, seq) SELECT 'layers', 0 WHERE NOT EXISTS (SELECT 1 FROM "
 	"sqlite_sequence WHERE name = 'layers');";
 

@@ -66,6 +66,8 @@ int db_run(struct store *s, int *ret_changes, struct err *e, const char *sql, co
 	   ...);
 /* 1: a row, 0: the end (statement reset), -1. */
 int db_step(struct store *s, sqlite3_stmt *st, struct err *e);
+/* The number that a query with one key gives. */
+int db_count(struct store *s, const char *sql, const char *key, size_t *ret, struct err *e);
 void db_reset(sqlite3_stmt **st);
 #define AUTO_STMT CLEANUP(db_reset)
 const char *db_text(sqlite3_stmt *st, int col); /* "" for NULL */
@@ -104,6 +106,10 @@ void unsynced_boot(struct store *s);
 void unsynced_changed(struct store *s, int64_t id);
 /* A layer would need the blob to be made again. */
 bool unsynced_needs(struct store *s, const char *digest);
+
+/* ---- ref.c ---- */
+/* Every name of the image, also those that have it as another platform. */
+int ref_forget_image(struct store *s, const char *image, struct err *e);
 
 /* ---- gc.c ---- */
 /* Layers nothing needs, only those of `only` (ids, NULL: any): rows deleted inside the caller's

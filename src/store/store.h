@@ -217,6 +217,12 @@ struct store_image {
 	size_t ntags;
 	const char **digests; /* "docker.io/library/alpine@sha256:..."; filled by the store */
 	size_t ndigests;
+	/* Names of either kind that stand for the same image of another platform: this one is here
+	 * beside it. Filled by the store. */
+	const char **also;
+	size_t nalso;
+	struct digest *indexes; /* what all these names stand for, if not its manifest */
+	size_t nindexes;
 };
 /* Structs returned by the store are one heap object with everything in it. */
 void store_image_free(struct store_image *img);
@@ -237,6 +243,8 @@ int store_image_get(struct store *s, const struct digest *id, struct store_image
  */
 int store_image_resolve(struct store *s, const char *canonical, const char *text,
 			struct digest *ret_id, struct err *e);
+/* The image whose manifest this is; false: there is none. */
+bool store_image_of_manifest(struct store *s, const struct digest *manifest, struct digest *ret);
 /* Owners over all its layers, known before anything is mounted; *ret_broken: a layer is damaged. */
 int store_image_ids(struct store *s, const struct digest *id, struct store_ids *ret,
 		    bool *ret_broken, struct err *e);
@@ -255,6 +263,7 @@ struct store_image_row {
 	const char *labels, *parent; /* labels: JSON object or "" */
 	const char **tags, **digests;
 	size_t ntags, ndigests;
+	size_t nalso; /* names that have it as another platform */
 };
 typedef int (*store_image_row_fn)(const struct store_image_row *row, void *ud);
 int store_image_rows(struct store *s, store_image_row_fn fn, void *ud, struct err *e);
@@ -262,12 +271,30 @@ int store_image_rows(struct store *s, store_image_row_fn fn, void *ud, struct er
 int store_image_facts(struct store *s, const struct digest *id, int64_t created, const char *labels,
 		      const char *parent, struct err *e);
 
-/* Refs. kind is seen from the text: with '@' it is a digest ref. Moving a tag from another image is
- * fine. */
+/*
+ * Refs. kind is seen from the text: with '@' it is a digest ref. A ref stands for a target, the
+ * digest of an index or a manifest (unset: there is none), and has one image, or several when the
+ * target is an index and more platforms of it are here: the first, which the name means when no
+ * platform is asked for, and others. docs/adr/0011-platforms-of-a-name.md
+ */
+/* The image alone, without a target. Moving a ref from another image is fine. */
 int store_ref_set(struct store *s, const char *ref, const struct digest *image, struct err *e);
-/* ERR_NOT_FOUND. *ret_image may be NULL. */
+/* With a target (NULL or unset: none). When the ref stands for it already the image joins those it
+ * has: as the first, or as another one. */
+int store_ref_join(struct store *s, const char *ref, const struct digest *image,
+		   const struct digest *target, bool first, struct err *e);
+/* `to` becomes what `from` is. */
+int store_ref_copy(struct store *s, const char *from, const char *to, struct err *e);
+/* With all its images. ERR_NOT_FOUND. *ret_image, the first of them, may be NULL. */
 int store_ref_del(struct store *s, const char *ref, struct digest *ret_image, struct err *e);
 int store_ref_get(struct store *s, const char *ref, struct digest *ret_image, struct err *e);
+/* False: there is no such ref, or it has no target. */
+bool store_ref_target(struct store *s, const char *ref, struct digest *ret);
+/* All its images, the first in front, the others by age, newest first; *ret is the caller's. */
+int store_ref_images(struct store *s, const char *ref, struct digest **ret, size_t *ret_n,
+		     struct err *e);
+/* Where the image is the first of several, the newest other one takes its place. */
+int store_ref_step_down(struct store *s, const struct digest *image, struct err *e);
 
 /*
  * Delete the image and its refs, then every layer and blob nothing else needs (images, snapshots,
@@ -380,9 +407,9 @@ int store_doc_del(struct store *s, const char *kind, const char *key,
 typedef int (*store_doc_fn)(const char *key, const char *json, void *ud);
 int store_doc_each(struct store *s, const char *kind, store_doc_fn fn, void *ud, struct err *e);
 
-/* Group several calls in one transaction (containers, docs). Nesting is not allowed; end with
- * commit = false to undo. */
-int store_begin(struct store *s, struct err *e);
+/* Group several calls in one transaction; durable: on the disk when store_end() returns. Nesting is
+ * not allowed; end with commit = false to undo. */
+int store_begin(struct store *s, bool durable, struct err *e);
 int store_end(struct store *s, bool commit, struct err *e);
 
 /* ---- garbage ---- */

@@ -122,6 +122,7 @@ int store_check_broken(struct store *s, store_digest_fn fn, void *ud, struct err
 		"SELECT image FROM image_layers i JOIN layers l ON l.id = i.layer WHERE l.broken "
 		"UNION SELECT image FROM image_layers WHERE layer NOT IN (SELECT id FROM layers) "
 		"UNION SELECT image FROM refs WHERE image NOT IN (SELECT id FROM images) "
+		"UNION SELECT image FROM ref_others WHERE image NOT IN (SELECT id FROM images) "
 		"UNION SELECT image FROM image_layers WHERE image NOT IN (SELECT id FROM images) "
 		"UNION SELECT image FROM image_blobs WHERE image NOT IN (SELECT id FROM images) "
 		"UNION SELECT id FROM images WHERE (SELECT count(*) FROM image_layers WHERE image "
@@ -167,17 +168,18 @@ int store_image_ids(struct store *s, const struct digest *id, struct store_ids *
 
 int store_image_forget(struct store *s, const struct digest *image, struct err *e)
 {
-	static const char *const tables[] = {"DELETE FROM refs WHERE image = ?",
-					     "DELETE FROM image_layers WHERE image = ?",
+	static const char *const tables[] = {"DELETE FROM image_layers WHERE image = ?",
 					     "DELETE FROM image_blobs WHERE image = ?"};
 
 	if (tx_begin(s, true, e) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-		if (db_run(s, NULL, e, tables[i], "s", image->text) < 0) {
-			tx_rollback(s);
-			return -1;
-		}
+	int rc = ref_forget_image(s, image->text, e);
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(tables); i++)
+		rc = db_run(s, NULL, e, tables[i], "s", image->text);
+	if (rc < 0) {
+		tx_rollback(s);
+		return -1;
+	}
 	return tx_commit(s, e);
 }
 

@@ -175,7 +175,7 @@ flip() { # FILE OFFSET: one byte, same size, same times
 	run -2 coracle system fsck --repair
 	runs
 	sound
-	restart_after sql "INSERT INTO refs VALUES('docker.io/library/ghost:1', 'sha256:$(printf '0%.0s' {1..64})')"
+	restart_after sql "INSERT INTO refs(ref, image) VALUES('docker.io/library/ghost:1', 'sha256:$(printf '0%.0s' {1..64})')"
 	run -3 coracle system fsck
 	run -2 coracle system fsck --repair
 	contains "$output" "its names were removed"

@@ -144,6 +144,40 @@ def index_of(images, platforms, schema2=False):
     return json.dumps({'schemaVersion': 2, 'mediaType': kind, 'manifests': entries}).encode(), kind
 
 
+def attestation(subject):
+    """BuildKit's form of a statement about an image: an image in form, its layer is a document."""
+    doc = json.dumps({'_type': 'https://in-toto.io/Statement/v0.1', 'subject': [{'digest': {'sha256': subject.desc['digest'][7:]}}]}).encode()
+    image = Image([doc], arch='unknown', compression='plain')
+    image.blobs = {}
+    image.config = {'architecture': 'unknown', 'os': 'unknown', 'config': {},
+                    'rootfs': {'type': 'layers', 'diff_ids': [sha(doc)]}}
+    image.descs = [image.put(doc, 'application/vnd.in-toto+json')]
+    image.seal()
+    image.desc['annotations'] = {'vnd.docker.reference.type': 'attestation-manifest',
+                                 'vnd.docker.reference.digest': subject.desc['digest']}
+    return image
+
+
+def write_index_archive(images, platforms, path, name, leave_out=()):
+    """An oci-archive whose only entry is an index. The content of images in leave_out is not in it."""
+    data, kind = index_of(images, platforms)
+    with tarfile.open(path, 'w') as tar:
+        def put(member, content):
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        blobs = {sha(data): data}
+        for image in images:
+            if image not in leave_out:
+                blobs.update(image.blobs)
+        for digest, content in blobs.items():
+            put('blobs/sha256/' + digest[7:], content)
+        put('oci-layout', b'{"imageLayoutVersion":"1.0.0"}')
+        entry = {'mediaType': kind, 'digest': sha(data), 'size': len(data),
+                 'annotations': {'io.containerd.image.name': 'docker.io/library/' + name}}
+        put('index.json', json.dumps({'schemaVersion': 2, 'mediaType': OCI + 'index.v1+json', 'manifests': [entry]}).encode())
+
+
 def write_layout(image, path, name):
     os.makedirs(path + '/blobs/sha256', exist_ok=True)
     for digest, data in image.blobs.items():

@@ -46,7 +46,8 @@ def layered():
     # cap_net_bind_service=ep, as the kernel stores it (revision 2)
     caps = struct.pack('<5I', 0x02000001, 1 << 10, 0, 0, 0)
     three.file('x/capable', 'x', mode=0o755, xattrs={'security.capability': caps.decode('latin-1')})
-    three.file('x/attr', 'x', xattrs={'user.note': 'hello'})
+    # As libarchive writes them: twice, under two names.
+    three.file('x/attr', 'x', pax_headers={'LIBARCHIVE.xattr.user.note': 'aGVsbG8', 'SCHILY.xattr.user.note': 'hello'})
     three.file('x/zeros', b'\0' * 3000000)
     return [busybox_tar(), one.done(), two.done(), three.done()]
 
@@ -88,6 +89,13 @@ def write_all(out):
     imagelib.write_docker_archive(configured(), out + '/configured.tar', ['configured:latest'])
     imagelib.write_docker_archive(Image(layered()), out + '/layered.tar', ['layered:latest'])
     imagelib.write_layout(Image(layered(), compression='zstd'), out + '/layered', 'layered:zstd')
+    native = Image([busybox_tar()], {'Labels': {'arch': 'amd64'}})
+    arm = Image([busybox_tar(), imagelib.Tar().file('arm', 'for arm').done()], {'Labels': {'arch': 'arm64'}}, arch='arm64')
+    places = [{'os': 'linux', 'architecture': 'arm64', 'variant': 'v8'}, {'os': 'linux', 'architecture': 'amd64'}]
+    unknown = {'os': 'unknown', 'architecture': 'unknown'}
+    imagelib.write_index_archive([arm, native, imagelib.attestation(native)], places + [unknown],
+                                 out + '/whole.oci.tar', 'whole:1')
+    imagelib.write_index_archive([arm, native], places, out + '/part.oci.tar', 'part:1', [arm])
     foreign = Image([busybox_tar()], arch='s390x')
     imagelib.write_docker_archive(foreign, out + '/foreign.tar', ['foreign:latest'])
 

@@ -128,6 +128,7 @@ static void ask(struct image_service *s, struct store *st, int n, char **a, stru
 		struct err *e)
 {
 	AUTO_BUF struct buf out = BUF_INIT((size_t)64 << 20);
+	const struct image_inspect inspect = {.api = 51};
 	const char *cmd = a[0];
 	uint64_t freed = 0;
 	r->waiting = 0;
@@ -136,9 +137,9 @@ static void ask(struct image_service *s, struct store *st, int n, char **a, stru
 	else if (!strcmp(cmd, "list"))
 		answer(image_list_json(s, &(struct image_list){.all = true}, &out, e), &out, e, r);
 	else if (!strcmp(cmd, "inspect"))
-		answer(image_inspect_json(s, a[1], &out, e), &out, e, r);
+		answer(image_inspect_json(s, a[1], &inspect, &out, e), &out, e, r);
 	else if (!strcmp(cmd, "history"))
-		answer(image_history_json(s, a[1], &out, e), &out, e, r);
+		answer(image_history_json(s, a[1], NULL, &out, e), &out, e, r);
 	else if (!strcmp(cmd, "tag"))
 		answer(image_tag(s, a[1], a[2], NULL, e), &out, e, r);
 	else if (!strcmp(cmd, "rm"))

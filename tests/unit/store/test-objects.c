@@ -301,7 +301,7 @@ static void test_docs(void **state)
 	struct fixture *f = *state;
 	char *text = NULL;
 
-	OK(store_begin(f->s, &e));
+	OK(store_begin(f->s, false, &e));
 	OK(store_doc_put(f->s, "net", "a", "{}", &e));
 	OK(store_end(f->s, false, &e));
 	FAILS(store_doc_get(f->s, "net", "a", &text, &e), ERR_NOT_FOUND);
