@@ -55,10 +55,13 @@ int image_pull(struct cli *c, const char *name, const char *platform, bool quiet
 	struct conn k = CONN_INIT;
 	const char *tag;
 	AUTO_FREE char *repo = image_split(name, &tag);
+	/* Written in full it is sent in full: an alias is for the short name only. */
+	bool full = str_starts(name, "docker.io/");
+	AUTO_FREE char *from = xasprintf("%s%s", full ? "docker.io/" : "", repo);
 	int rc = -1;
 
 	buf_adds(&path, "/images/create");
-	url_query(&path, "fromImage", repo);
+	url_query(&path, "fromImage", from);
 	if (!all_tags)
 		url_query(&path, "tag", tag ? tag : "latest");
 	if (platform)
