@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "base/banned.h"
 
@@ -23,17 +22,26 @@ static void random_mac(struct ip_mac *ret)
 	ret->b[0] = (uint8_t)((ret->b[0] & 0xfe) | 0x02); /* local, one station */
 }
 
-static bool is_bridge(const char *name)
+static void note_kind(const struct nlmsghdr *h, void *ud)
 {
-	char path[64 + IFNAMSIZ];
-	struct stat st;
+	const struct nlattr *a, *k;
 
-	/* sysfs may show another namespace's interfaces; then the kernel's own answer must do */
-	snprintf(path, sizeof path, "/sys/class/net/%s", name);
-	if (stat(path, &st) < 0)
-		return true;
-	snprintf(path, sizeof path, "/sys/class/net/%s/bridge", name);
-	return stat(path, &st) == 0;
+	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(a) != IFLA_LINKINFO)
+			continue;
+		mnl_attr_for_each_nested(k, a) if (mnl_attr_get_type(k) == IFLA_INFO_KIND) *
+			(bool *)ud |= strncmp(mnl_attr_get_str(k), "bridge",
+					      mnl_attr_get_payload_len(k)) == 0;
+	}
+}
+
+static bool is_bridge(struct nl *nl, unsigned index)
+{
+	struct ifinfomsg want = {.ifi_index = (int)index};
+	bool ret = false;
+
+	return nl_get(nl, RTM_GETLINK, &want, sizeof want, note_kind, &ret) < 0 || ret;
 }
 
 static void add_alias(struct nl_batch *b, const char *name, const char *alias)
@@ -92,7 +100,7 @@ int link_bridge_up(const struct link_bridge *b, bool *ret_made, struct err *e)
 	index = link_index(&nl, b->name);
 	if (!index && make(&nl, b, ret_made, e) < 0)
 		goto out;
-	if (!*ret_made && !is_bridge(b->name)) {
+	if (!*ret_made && !is_bridge(&nl, index)) {
 		err_set(e, ERR_CONFLICT, "interface %s exists and is not a bridge", b->name);
 		goto out;
 	}

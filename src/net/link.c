@@ -149,30 +149,46 @@ static void put_lan(struct nlmsghdr *h, const struct link_end *l, unsigned paren
 	mnl_attr_nest_end(h, info);
 }
 
-/* A setting of a port of a bridge. */
-static void add_port_u8(struct nl_batch *b, const char *name, uint16_t attr, uint8_t value,
-			const char *what, int forgive)
-{
-	struct nlmsghdr *h;
-	struct nlattr *info, *data;
-
-	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL, what, forgive);
-	mnl_attr_put_strz(h, IFLA_IFNAME, name);
-	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
-	mnl_attr_put_strz(h, IFLA_INFO_SLAVE_KIND, "bridge");
-	data = mnl_attr_nest_start(h, IFLA_INFO_SLAVE_DATA);
-	mnl_attr_put_u8(h, attr, value);
-	mnl_attr_nest_end(h, data);
-	mnl_attr_nest_end(h, info);
-}
-
 /* Hairpin: where bridges pass through netfilter (net.bridge.bridge-nf-call-iptables), a container
  * that calls its own published port gets its packets back by the port they came from. */
 static void add_port(struct nl_batch *b, const char *name, bool isolated)
 {
-	add_port_u8(b, name, IFLA_BRPORT_MODE, 1, "set up a port", 0);
+	struct nlmsghdr *h;
+	struct nlattr *info, *data;
+
+	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL, "set up a port", 0);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_SLAVE_KIND, "bridge");
+	data = mnl_attr_nest_start(h, IFLA_INFO_SLAVE_DATA);
+	mnl_attr_put_u8(h, IFLA_BRPORT_MODE, 1);
 	if (isolated)
-		add_port_u8(b, name, IFLA_BRPORT_ISOLATED, 1, "isolate a port", 0);
+		mnl_attr_put_u8(h, IFLA_BRPORT_ISOLATED, 1);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+}
+
+/* By a message to the bridge: one to the interface would make the bridge look at the carrier and
+ * enable the port again. What comes late from there finds a port that learns and hears little. */
+static void add_disable(struct nl_batch *b, unsigned index)
+{
+	static const struct {
+		uint16_t attr;
+		uint8_t value;
+	} off[] = {{IFLA_BRPORT_STATE, BR_STATE_DISABLED}, {IFLA_BRPORT_LEARNING, 0},
+		   {IFLA_BRPORT_UNICAST_FLOOD, 0},	   {IFLA_BRPORT_MCAST_FLOOD, 0},
+		   {IFLA_BRPORT_BCAST_FLOOD, 0},	   {IFLA_BRPORT_FLUSH, 0}};
+	void *header;
+	struct nlmsghdr *h = nl_add(b, RTM_SETLINK, 0, sizeof(struct ifinfomsg), &header,
+				    "disable a port", ENODEV);
+	struct nlattr *port;
+
+	*(struct ifinfomsg *)header = (struct ifinfomsg){.ifi_family = AF_BRIDGE,
+							 .ifi_index = (int)index};
+	port = mnl_attr_nest_start(h, IFLA_PROTINFO);
+	for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+		mnl_attr_put_u8(h, off[i].attr, off[i].value);
+	mnl_attr_nest_end(h, port);
 }
 
 void link_ports_disable(const char (*names)[IFNAMSIZ], size_t n)
@@ -184,8 +200,10 @@ void link_ports_disable(const char (*names)[IFNAMSIZ], size_t n)
 	if (n == 0 || link_open(&nl, FD_NONE, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		add_port_u8(b, names[i], IFLA_BRPORT_STATE, BR_STATE_DISABLED, "disable a port",
-			    ENODEV);
+		unsigned index = link_index(&nl, names[i]);
+
+		if (index)
+			add_disable(b, index);
 		if (b->messages == NL_BATCH_MAX || i + 1 == n)
 			nl_send(&nl, b, &ignored);
 	}

@@ -180,8 +180,9 @@ int nl_send(struct nl *nl, struct nl_batch *b, struct err *e)
 	return failed ? -1 : 0;
 }
 
-int nl_dump(struct nl *nl, uint16_t type, const void *header, size_t size,
-	    void (*fn)(const struct nlmsghdr *h, void *ud), void *ud)
+/* Answers until NLMSG_DONE of a dump, or the one of a question. */
+static int ask(struct nl *nl, uint16_t type, uint16_t flags, const void *header, size_t size,
+	       void (*fn)(const struct nlmsghdr *h, void *ud), void *ud)
 {
 	AUTO_FREE char *in = xmalloc(32768);
 	_Alignas(8) char out[256] = "";
@@ -189,7 +190,7 @@ int nl_dump(struct nl *nl, uint16_t type, const void *header, size_t size,
 	uint32_t seq = nl->seq++;
 
 	req->nlmsg_type = type;
-	req->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	req->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	req->nlmsg_seq = seq;
 	memcpy(mnl_nlmsg_put_extra_header(req, size), header, size);
 	if (send(nl->fd, req, req->nlmsg_len, 0) < 0)
@@ -211,6 +212,20 @@ int nl_dump(struct nl *nl, uint16_t type, const void *header, size_t size,
 			if (h->nlmsg_type == NLMSG_ERROR)
 				return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(h))->error;
 			fn(h, ud);
+			if (!(flags & NLM_F_DUMP))
+				return 0;
 		}
 	}
+}
+
+int nl_get(struct nl *nl, uint16_t type, const void *header, size_t size,
+	   void (*fn)(const struct nlmsghdr *h, void *ud), void *ud)
+{
+	return ask(nl, type, 0, header, size, fn, ud);
+}
+
+int nl_dump(struct nl *nl, uint16_t type, const void *header, size_t size,
+	    void (*fn)(const struct nlmsghdr *h, void *ud), void *ud)
+{
+	return ask(nl, type, NLM_F_DUMP, header, size, fn, ud);
 }

@@ -48,6 +48,9 @@ struct nlmsghdr *nl_add(struct nl_batch *b, uint16_t type, uint16_t flags, size_
 			const char *what, int forgive);
 /* Send what is in it and read the acknowledgements; the batch is empty again. */
 int nl_send(struct nl *nl, struct nl_batch *b, struct err *e);
+/* One answer to one question. Returns 0 or a negative errno. */
+int nl_get(struct nl *nl, uint16_t type, const void *header, size_t size,
+	   void (*fn)(const struct nlmsghdr *h, void *ud), void *ud);
 /* A dump, message by message. Returns 0 or a negative errno. */
 int nl_dump(struct nl *nl, uint16_t type, const void *header, size_t size,
 	    void (*fn)(const struct nlmsghdr *h, void *ud), void *ud);
