@@ -298,6 +298,9 @@ static int inside_up(struct nl *nl, const struct link_end *l, int netns, struct 
 	/* before it is up: else it takes a link-local address first */
 	rc = link_sysctl6(netns, l->inside, l->ipv6 ? "accept_ra" : "disable_ipv6",
 			  l->ipv6 ? "0" : "1");
+	/* nobody else has its hardware address either: the link-local one is good at once */
+	if (rc == 0 && l->ipv6)
+		rc = link_sysctl6(netns, l->inside, "accept_dad", "0");
 	if (rc < 0 && rc != -EROFS)
 		return err_sys(e, rc, "set up IPv6 of %s", l->inside);
 	link_add_up(b, 1, "bring up loopback");
