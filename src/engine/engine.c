@@ -460,6 +460,7 @@ int engine_open(struct uv_loop_s *loop, const struct engine_options *o, struct e
 	gc_schedule(g);
 	recover_all(g);
 	names_open(g);
+	engine_firewall_resume(g);
 	engine_trash(g);
 	*ret = g;
 	return 0;

@@ -172,8 +172,9 @@ static void repair_later(struct engine *g)
 	g->rules->repair = engine_timer(g, often ? REPAIR_SLOW_MS : REPAIR_DELAY_MS, on_repair, g);
 }
 
-/* Programs with iptables close the FORWARD chain for all they do not know. */
-static void beside_iptables(struct engine *g)
+/* Programs with iptables close the FORWARD chain for all they do not know. coming: a network that
+ * is not in the list yet; NULL: none. */
+static void beside_iptables(struct engine *g, const struct network *coming)
 {
 	AUTO(arena) struct arena *a = arena_new();
 	struct strs bridges = {0};
@@ -183,9 +184,11 @@ static void beside_iptables(struct engine *g)
 	LIST_FOR_EACH (it, &g->networks) {
 		const struct network *n = LIST_ENTRY(it, struct network, link);
 
-		if (n->driver == NET_BRIDGE && n->rules_up && !n->internal)
+		if (n != coming && n->driver == NET_BRIDGE && n->rules_up && !n->internal)
 			strs_push(&bridges, a, n->bridge);
 	}
+	if (coming && !coming->internal)
+		strs_push(&bridges, a, coming->bridge);
 	engine_table_name(g, table, sizeof(table));
 	snprintf(chain, sizeof(chain), "CORACLE-%s", table[7] ? table + 8 : "FORWARD");
 	if (iptables_sync(chain, bridges.v, bridges.n, firewall_iptables_drops(g->firewall, 4),
@@ -202,7 +205,7 @@ static void on_beside(uv_timer_t *t)
 	struct engine *g = t->data;
 
 	engine_timer_free(&g->rules->beside);
-	beside_iptables(g);
+	beside_iptables(g, NULL);
 }
 
 static void on_events(uv_poll_t *p, int status, int events)
@@ -259,6 +262,18 @@ int engine_firewall(struct engine *g, struct err *e)
 	uv_unref((uv_handle_t *)&g->rules->poll);
 	g->rules->settle = engine_timer(g, SETTLE_DELAY_MS, on_settle, g);
 	return guard_restore(g, e);
+}
+
+void engine_firewall_resume(struct engine *g)
+{
+	struct err e = ERR_INIT;
+
+	if (g->firewall || g->config->iptables < 0)
+		return;
+	if (engine_firewall(g, &e) < 0)
+		log_debug("no nf_tables: %s", e.text);
+	else if (!firewall_is_there(g->firewall))
+		engine_firewall_close(g);
 }
 
 static void on_closed(uv_handle_t *h)
@@ -348,7 +363,7 @@ int network_rules_up(struct network *n, struct err *e)
 				     (n->ipv6 && forwarding(n->g, 6, e) < 0)))
 			return err_wrap(e, "network %s", n->name);
 		n->rules_up = true;
-		beside_iptables(n->g);
+		beside_iptables(n->g, n);
 	}
 	/* A bridge that was removed and is back has lost it. */
 	return n->ipv4 && !n->internal ? forward_route_localnet(n->bridge, e) : 0;
@@ -365,5 +380,5 @@ void network_rules_down(struct network *n)
 	describe(n, &f);
 	if (firewall_network_remove(n->g->firewall, &f, &e) < 0)
 		log_warn("network %s: cannot take its rules away: %s", n->name, e.text);
-	beside_iptables(n->g);
+	beside_iptables(n->g, NULL);
 }

@@ -185,6 +185,8 @@ enum gateway_mode network_gateway_mode(const struct network *n, uint8_t family);
 /* "nat", "routed", "nat-unprotected", "isolated"; -EINVAL. */
 int gateway_mode_parse(const char *text, enum gateway_mode *ret);
 int engine_firewall(struct engine *g, struct err *e); /* g->firewall is there afterwards */
+/* When the engine opens: what the one before it left in the table is looked after. */
+void engine_firewall_resume(struct engine *g);
 void engine_firewall_close(struct engine *g);
 /* "coracle", or "coracle-HASH" for an engine with folders of its own. */
 void engine_table_name(const struct engine *g, char *ret, size_t n);

@@ -233,6 +233,22 @@ bool firewall_is_whole(struct firewall *fw)
 	       l.rules == count_rules(buf_text(&text));
 }
 
+static int look_any(const struct nlmsghdr *h, void *ud)
+{
+	struct look *l = ud;
+	struct firewall_subject n;
+
+	l->marked |= read_names(l->fw, h, NFTA_SET_NAME, 0, &n);
+	return MNL_CB_OK;
+}
+
+bool firewall_is_there(struct firewall *fw)
+{
+	struct look l = {.fw = fw};
+
+	return dump(fw, NFT_MSG_GETSET, look_any, &l) == 0 && l.marked;
+}
+
 /* ---- writing ---- */
 
 struct clear {

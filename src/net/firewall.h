@@ -62,6 +62,8 @@ int firewall_guard_add(struct firewall *fw, const char *const *ifnames, size_t n
 int firewall_settle(struct firewall *fw, struct err *e);
 /* Rules and elements as they should be, whatever is there now. */
 int firewall_repair(struct firewall *fw, struct err *e);
+/* Is anything of the table there? */
+bool firewall_is_there(struct firewall *fw);
 /* Are the rules there? Asks the kernel. */
 bool firewall_is_whole(struct firewall *fw);
 
