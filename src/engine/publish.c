@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "engine/network.h"
 #include "engine/publish.h"
+#include "net/conntrack.h"
 #include "net/hostport.h"
 #include "spec/ports.h"
 
@@ -443,6 +444,7 @@ static void rules_drop(struct container *c)
 	if (firewall_ports_remove(c->g->firewall, c->ports->rules, c->ports->nrules, &e) < 0)
 		log_warn("container %.12s: cannot take its published ports out of the rules: %s",
 			 c->id, e.text);
+	conntrack_forget(c->ports->rules, c->ports->nrules);
 	free(TAKE_PTR(c->ports->rules));
 	c->ports->nrules = 0;
 }
@@ -470,6 +472,7 @@ int ports_up(struct container *c, struct err *e)
 		free(r.v);
 		return err_wrap(e, "publish the ports of container %s", c->name);
 	}
+	conntrack_forget(r.v, r.n);
 	ports_of(c)->rules = r.v;
 	c->ports->nrules = r.n;
 	return 0;

@@ -155,6 +155,43 @@ teardown() {
 	contains "$(api POST /containers/create '{"Image":"default","HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"x"}]}}}')" 'invalid port specification: \"x\"'
 }
 
+@test "UDP: a client that goes on sending finds the container that comes, and the next one" {
+	# One socket for all: the kernel remembers its flow.
+	cat >"$HOME_DIR/udp.py" <<-'EOF'
+		import socket, sys, time
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.settimeout(0.2)
+		s.connect(("10.99.0.1", 5454))
+		last = ""
+		for _ in range(600):
+		    try:
+		        s.send(b"?")
+		        answer = s.recv(100).decode()
+		    except OSError:
+		        answer = "none"
+		    if answer != last:
+		        print(answer, flush=True)
+		    last = answer
+		    time.sleep(0.02)
+	EOF
+	in_ns "$OUT" python3 "$HOME_DIR/udp.py" >"$HOME_DIR/udp.out" 2>&1 3>&- 4>&- &
+	echo $! >>"$HOME_DIR/net-pids"
+	wait_for 5 grep -q none "$HOME_DIR/udp.out"
+	c run -d --name first --network other -p 5454:53/udp default sleep 300
+	serve "$(pid_of first)" udp:53
+	wait_for 5 grep -q 10.99.0.2 "$HOME_DIR/udp.out"
+	c run -d --name keep --network other default sleep 300
+	c rm -f first
+	# It has another address than the first.
+	c run -d --name taker --network other default sleep 300
+	c run -d --name second --network other -p 5454:53/udp default sleep 300
+	serve "$(pid_of second)" udp:53
+	wait_for 5 equals_lines "$HOME_DIR/udp.out" "none 10.99.0.2 none 10.99.0.2"
+}
+equals_lines() {
+	[ "$(tr '\n' ' ' <"$1" | sed 's/ $//')" = "$2" ]
+}
+
 @test "a new engine: ports stay led, held and shown" {
 	c run -d --name web --network other -p 8080:80 -p 80 default sleep 300
 	serve "$(pid_of web)" tcp:80
