@@ -217,6 +217,30 @@ no_led_ports() {
 	! nft list map inet "$(nft_table)" ports4 | grep -q 172.31
 }
 
+@test "the default address of published ports is configurable" {
+	first=$HOME_DIR other=$(mktemp -d "$E2E_TMP/home.XXXXXX")
+	mkdir -p "$other/etc"
+	echo '{"ip": "127.0.0.1"}' >"$other/etc/config.json"
+	(
+		start_engine "$other"
+		c network create --ipv6 --subnet 172.25.0.0/24 --subnet fd00:25::/64 closed
+		c network create --subnet 172.24.0.0/24 -o com.docker.network.bridge.host_binding_ipv4=10.99.0.1 lan
+		c run -d --name web --network closed -p 8085:80 -p 0.0.0.0:8086:80 default sleep 300
+		c run -d --name web2 --network lan -p 8087:80 default sleep 300
+		equals "$(c port web | sort)" "80/tcp -> 0.0.0.0:8086
+80/tcp -> 127.0.0.1:8085"
+		equals "$(c port web2)" "80/tcp -> 10.99.0.1:8087"
+		stop_all
+	)
+}
+# The other engine of a test ends, its networks too.
+stop_all() {
+	cat "$HOME_DIR/net-pids" >>"$first/net-pids" 2>/dev/null || true
+	c rm -f $(c ps -aq) >/dev/null
+	for n in $(c network ls -q --filter type=custom); do c network rm "$n"; done
+	stop_engine
+}
+
 @test "ports --exposed tells from where and why" {
 	c run -d --name web --network six -p 8080:80 -p 127.0.0.1:8081:81 default sleep 300
 	run c ports --exposed
