@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# clients: coracle docker
+# clients: coracle
 # Names of containers, end to end: the engine, coracle-names, real clients in the containers' namespaces. The
 # engine's machine has a name server on its loopback (127.0.0.77), and one beside it (10.77.0.53).
 
@@ -58,7 +58,7 @@ glibc() {
 }
 # ask CONTAINER NAME [TYPE]: addresses, or the rcode without any
 ask() {
-	within "$1" drill "$2" "${3:-A}" @127.0.0.11 | awk '
+	within "$1" timeout 2 drill "$2" "${3:-A}" @127.0.0.11 | awk '
 		/rcode:/ { sub(/.*rcode: /, ""); sub(/,.*/, ""); rcode = $0 }
 		/^;; ANSWER/ { on = 1; next } /^;; AUTHORITY/ { on = 0 }
 		on && NF >= 5 { out = out (out ? " " : "") $5 }
