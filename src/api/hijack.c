@@ -10,13 +10,69 @@
 #include "api/server-priv.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/banned.h"
+
+/*
+ * Python's clients read the header through a buffer and the stream past it: what is there together
+ * with the header they lose. dockerd is slow enough, we wait until theirs is read.
+ */
+#define SETTLE_MS    1
+#define SETTLE_TURNS 500
+
+struct settling {
+	uv_timer_t timer;
+	struct request *r;
+	int fd;
+	char *extra;
+	size_t n;
+	unsigned turns;
+};
+
+static bool reads_ahead(const struct request *r)
+{
+	const char *agent = api_header(&r->pub, "User-Agent");
+
+	return agent &&
+	       (str_starts(agent, "docker-sdk-python/") || str_starts(agent, "docker-compose/1."));
+}
+
+static void settling_closed(uv_handle_t *h)
+{
+	free(CONTAINER_OF((uv_timer_t *)(void *)h, struct settling, timer));
+}
+
+static void on_settling(uv_timer_t *t)
+{
+	struct settling *s = CONTAINER_OF(t, struct settling, timer);
+	int left = 0;
+
+	if (ioctl(s->fd, SIOCOUTQ, &left) == 0 && left > 0 && s->turns++ < SETTLE_TURNS)
+		return;
+	uv_timer_stop(t);
+	s->r->hijack(&s->r->pub, TAKE_FD(s->fd), s->extra, s->n);
+	api_drop(&s->r->pub);
+	uv_close((uv_handle_t *)t, settling_closed);
+}
+
+static void settle_first(struct request *r, int fd, const char *extra, size_t n)
+{
+	struct settling *s = NEW(struct settling);
+
+	*s = (struct settling){.r = r, .fd = fd, .n = n};
+	s->extra = arena_strndup(r->pub.arena, extra ? extra : "", n);
+	api_hold(&r->pub);
+	uv_timer_init(r->server->config.loop, &s->timer);
+	uv_timer_start(&s->timer, on_settling, 0, SETTLE_MS);
+}
 
 static void on_upgraded(void *cls, struct MHD_Connection *conn, void *con_cls, const char *extra,
 			size_t n, MHD_socket sock, struct MHD_UpgradeResponseHandle *urh)
@@ -25,7 +81,10 @@ static void on_upgraded(void *cls, struct MHD_Connection *conn, void *con_cls, c
 	int fd = TAKE_FD(r->hijack_fd);
 
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	r->hijack(&r->pub, fd, extra, n);
+	if (r->ahead)
+		settle_first(r, fd, extra, n);
+	else
+		r->hijack(&r->pub, fd, extra, n);
 	r->urh = urh;
 	list_add_tail(&r->server->upgraded, &r->upgraded);
 }
@@ -165,6 +224,7 @@ void api_hijack(struct api_request *p, const char *content_type, api_hijack_fn f
 				  strerrordesc_np(errno));
 		return;
 	}
+	r->ahead = reads_ahead(r);
 	struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, r);
 	MHD_add_response_header(response, "Upgrade", "tcp");
 	MHD_add_response_header(response, "Content-Type", content_type);
