@@ -113,7 +113,7 @@ static void start(struct api_request *r)
 			   s->mux && r->target.version >= 42
 				   ? "application/vnd.docker.multiplexed-stream"
 				   : "application/vnd.docker.raw-stream",
-			   take_socket);
+			   true, take_socket);
 		return;
 	}
 	api_hold(r);

@@ -206,7 +206,7 @@ static bool wants_upgrade(const struct request *r)
 	return upgrade && strcasecmp(upgrade, "tcp") == 0;
 }
 
-void api_hijack(struct api_request *p, const char *content_type, api_hijack_fn fn)
+void api_hijack(struct api_request *p, const char *content_type, bool at_once, api_hijack_fn fn)
 {
 	struct request *r = request_of(p);
 
@@ -224,7 +224,7 @@ void api_hijack(struct api_request *p, const char *content_type, api_hijack_fn f
 				  strerrordesc_np(errno));
 		return;
 	}
-	r->ahead = reads_ahead(r);
+	r->ahead = at_once && reads_ahead(r);
 	struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, r);
 	MHD_add_response_header(response, "Upgrade", "tcp");
 	MHD_add_response_header(response, "Content-Type", content_type);

@@ -96,12 +96,13 @@ void api_stream_end(struct api_request *r);
 
 /* ---- hijack ---- */
 /*
- * Answer 101 (or, to clients that did not ask for an upgrade, 200 with output only) and hand the
- * raw socket over: fd belongs to the callee; extra is what the client sent behind its request. Runs
- * exactly once unless the client is gone before.
+ * Answer 101 (or, to clients that did not ask for an upgrade, 200) and hand the raw socket over: fd
+ * belongs to the callee; extra is what the client sent behind its request. Runs exactly once unless
+ * the client is gone before. at_once: output may follow before the client read the header, which
+ * some clients cannot take: it is then handed over a moment later.
  */
 typedef void (*api_hijack_fn)(struct api_request *r, int fd, const void *extra, size_t n);
-void api_hijack(struct api_request *r, const char *content_type, api_hijack_fn fn);
+void api_hijack(struct api_request *r, const char *content_type, bool at_once, api_hijack_fn fn);
 
 /*
  * Copy what fd delivers into the stream, which starts (200) with the first byte. At the end of fd

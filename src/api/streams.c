@@ -79,7 +79,9 @@ static void attach(struct api_request *r)
 	if (engine_attach_check(r->engine, c, &s->o, &e) < 0)
 		attach_refused(r, &e);
 	else
-		api_hijack(r, stream_type(r, s->o.mux), attach_socket);
+		/* Who attaches before the start must be there when the start comes. */
+		api_hijack(r, stream_type(r, s->o.mux), engine_container_running(c) || s->o.logs,
+			   attach_socket);
 }
 
 /* ---- logs ---- */

@@ -64,7 +64,8 @@ static int attach_stream(struct container *c, struct pending_attach *p, struct e
 {
 	int rc = 0;
 
-	if (p->o.stream && !(c->st.running && c->shim)) {
+	/* A shim that was told to start has already got those who waited. */
+	if (p->o.stream && !((c->st.running || c->starting) && c->shim)) {
 		list_add_tail(&c->pending, &p->link);
 		return 0;
 	}

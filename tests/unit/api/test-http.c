@@ -211,7 +211,7 @@ static void raw_socket(struct api_request *r, int fd, const void *extra, size_t 
 
 static void raw(struct api_request *r)
 {
-	api_hijack(r, "application/vnd.docker.raw-stream", raw_socket);
+	api_hijack(r, "application/vnd.docker.raw-stream", true, raw_socket);
 }
 
 static const struct api_route routes[] = {
