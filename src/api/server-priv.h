@@ -97,7 +97,7 @@ struct request {
 	/* hijack */
 	api_hijack_fn hijack;
 	int hijack_fd; /* duplicate, until the upgrade; else FD_NONE */
-	bool ahead; /* this client would lose bytes that come with the header */
+	bool ahead;    /* this client would lose bytes that come with the header */
 	struct MHD_UpgradeResponseHandle *urh;
 	struct list upgraded;
 	struct watch *relay; /* api_stream_from_fd() */
