@@ -21,7 +21,7 @@ static const struct opts *globals(const struct cli *c)
 }
 
 /* The default context as an object of its own: the endpoint without any context. */
-static int default_context(struct cli *c, struct context *x, struct err *e)
+int context_default(struct cli *c, struct context *x, struct err *e)
 {
 	struct endpoint p = {0};
 
@@ -37,7 +37,7 @@ static int default_context(struct cli *c, struct context *x, struct err *e)
 
 static int load(struct cli *c, const char *name, struct context *x, struct err *e)
 {
-	return strcmp(name, CONTEXT_DEFAULT) == 0 ? default_context(c, x, e)
+	return strcmp(name, CONTEXT_DEFAULT) == 0 ? context_default(c, x, e)
 						  : context_load(name, x, e);
 }
 

@@ -88,6 +88,13 @@ static int write_archive(const struct context *x, struct buf *b, struct err *e)
 	return b->overflow ? err_set(e, ERR_LIMIT, "the context is too large") : 0;
 }
 
+static int load_any(struct cli *c, const char *name, struct context *x, struct err *e)
+{
+	if (strcmp(name, CONTEXT_DEFAULT) == 0)
+		return context_default(c, x, e) < 0 ? -1 : context_make_doc(x, e);
+	return context_name_check(name, e) < 0 ? -1 : context_load(name, x, e);
+}
+
 int cmd_context_export(struct cli *c, struct opts *o)
 {
 	AUTO_CONTEXT struct context x = {0};
@@ -99,8 +106,7 @@ int cmd_context_export(struct cli *c, struct opts *o)
 	AUTO_FD int fd = FD_NONE;
 	int rc;
 
-	if (context_name_check(o->argv[0], &e) < 0 || context_load(o->argv[0], &x, &e) < 0 ||
-	    write_archive(&x, &b, &e) < 0)
+	if (load_any(c, o->argv[0], &x, &e) < 0 || write_archive(&x, &b, &e) < 0)
 		return cli_fail(c, &e);
 	if (to_stdout && isatty(1)) {
 		err_set(&e, ERR_INVALID,

@@ -178,6 +178,19 @@ static int write_file(const char *dir, const char *name, const char *text, mode_
 	return rc < 0 || fd < 0 ? err_sys(e, rc < 0 ? rc : fd, "write %s/%s", dir, name) : 0;
 }
 
+int context_make_doc(struct context *x, struct err *e)
+{
+	AUTO_BUF struct buf text = BUF_INIT(META_MAX);
+	struct rewrite r = {JW_INIT(&text), x};
+
+	write_doc(&r, NULL);
+	if (text.overflow)
+		return err_set(e, ERR_LIMIT, "the context is too large");
+	free(x->doc);
+	x->doc = xstrdup(buf_text(&text));
+	return 0;
+}
+
 int context_save(const struct context *x, struct err *e)
 {
 	AUTO_BUF struct buf text = BUF_INIT(META_MAX);

@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+struct cli;
+
 #define CONTEXT_DEFAULT	 "default"
 #define CONTEXT_NAME_MAX 256
 
@@ -31,9 +33,13 @@ int context_name_check(const char *name, struct err *e); /* Docker's rule; "defa
 /* `context "x": context not found: ...` (ERR_NOT_FOUND). */
 int context_load(const char *name, struct context *ret, struct err *e);
 bool context_exists(const char *name);
+/* The default one as an object: the endpoint without any context (cmd-context.c). */
+int context_default(struct cli *c, struct context *ret, struct err *e);
 /* Write meta.json with name, description, host and skip_verify; what else the document has stays.
  */
 int context_save(const struct context *x, struct err *e);
+/* The document of a context that is not on disk, as it would be written. */
+int context_make_doc(struct context *x, struct err *e);
 /* Copy a PEM file into the context; text NULL removes it. */
 int context_save_file(const struct context *x, enum context_file f, const char *text,
 		      struct err *e);

@@ -176,7 +176,10 @@ tls_files() {
 	far context import copy2 "$BATS_TEST_TMPDIR/theirs.tar"
 	run -0 far --context copy1 info -f "$LABELS"
 	run -0 docker --context copy2 version --format '{{.Server.Version}}'
-	run -0 far context rm -f ours
+	far context export default "$BATS_TEST_TMPDIR/default.tar" 2>/dev/null
+	docker context import copy3 "$BATS_TEST_TMPDIR/default.tar"
+	equals "$(docker context inspect copy3 -f '{{.Endpoints.docker.Host}}')" "$(far context inspect default -f '{{.Endpoints.docker.Host}}')"
+	run -0 far context rm -f ours copy3
 	equals "$(docker context show)" default
 	run -0 far context rm theirs copy1 copy2
 	equals "$(docker context ls -q)" default
