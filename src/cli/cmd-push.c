@@ -118,6 +118,8 @@ int cmd_push(struct cli *c, struct opts *o)
 	int rc = push(c, o, repo, all ? NULL : tag ? tag : "latest", &n, &e);
 	if (rc == 0 && quiet) {
 		AUTO_FREE char *full = image_full_name(name);
+		if (all) /* the repository, without the tag that the name got */
+			*strrchr(full, ':') = '\0';
 		printf("%s\n", full);
 	}
 	say_notes(&n);

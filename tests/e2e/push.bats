@@ -308,3 +308,9 @@ log_of() { grep -E "$1" "$HOME_DIR/faults.log"; }
 	run -1 c search "$CLOSED/x"
 	contains "$output" "no basic auth credentials"
 }
+
+@test "push -q --all-tags prints the repository" {
+	coracle tag layered:pulled "$PLAIN/$E2E_CLIENT/quiet:1"
+	coracle tag layered:pulled "$PLAIN/$E2E_CLIENT/quiet:2"
+	equals "$(c push -q -a "$PLAIN/$E2E_CLIENT/quiet")" "$PLAIN/$E2E_CLIENT/quiet"
+}
