@@ -17,6 +17,7 @@ RULES = [
     # The same texts in later versions of Docker begin small.
     (r'(daemon: |: |\.message = ")([A-Z])(?=[a-z])', lambda m: m[1] + m[2].lower()),
     (r'registry-1\.docker\.io.*', '<REGISTRY>'),
+    (r'/proc/\d+/ns/net\b', '<NETNS>'),
     (r'\b\d+(\.\d+)? ?([kKMGT]i?)?B\b', '<SIZE>'),
     (r'\b\d+\.\d+%', '<PERCENT>'),
     (r'/tmp/[A-Za-z0-9._-]*case\.[A-Za-z0-9_]+', '<WORK>'),
