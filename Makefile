@@ -37,6 +37,7 @@ bench:
 	@bench/run.sh $(BUILD)
 	@bench/pull.sh $(BUILD)
 	@bench/daily.sh $(BUILD)
+	@bench/net.sh $(BUILD)
 
 install: compile
 	@meson install -C $(BUILD) --no-rebuild

@@ -257,6 +257,8 @@ static int check_settings(const struct network *n, const struct endpoint_setting
 	}
 	if (is_set(s->mac_address) && ip_mac_parse(s->mac_address, &mac) < 0)
 		return err_set(e, ERR_INVALID, "invalid MAC address: %s", s->mac_address);
+	if (endpoint_sysctls(s, "", FD_NONE, e) < 0)
+		return -1;
 	if (n && s->aliases.n > 0 && (network_is_default(n) || n->driver > NET_IPVLAN))
 		return err_set(
 			e, ERR_INVALID,

@@ -243,10 +243,15 @@ static int plug(struct endpoint *ep, int netns, struct err *e)
 {
 	struct link_end l;
 	char alias[96];
+	struct err ignored = ERR_INIT;
 
 	describe(ep, &l, alias);
 	if (link_end_up(&l, netns, &ep->mac, e) < 0)
 		return err_wrap(e, "endpoint of %s in network %s", ep->c->name, ep->net->name);
+	if (endpoint_sysctls(&ep->want, ep->ifname, netns, e) < 0) {
+		link_end_down(&l, netns, &ignored);
+		return err_wrap(e, "endpoint of %s in network %s", ep->c->name, ep->net->name);
+	}
 	ep->state = ENDPOINT_UP;
 	return 0;
 }

@@ -144,6 +144,11 @@ int endpoint_plug(struct endpoint *ep, int netns, struct err *e);
 void endpoint_unplug(struct endpoint *ep, int netns);
 void endpoint_reattach(const struct endpoint *ep); /* to a bridge that was made anew */
 
+/* ---- endpoint-sysctl.c ---- */
+/* Settings of the interface that its driver options ask for; netns FD_NONE: only checked. */
+int endpoint_sysctls(const struct endpoint_settings *s, const char *ifname, int netns,
+		     struct err *e);
+
 /* ---- network-heal.c: interfaces that crashes left, and that others removed ---- */
 /* These ends of containers belong to nobody any more. */
 void network_unplugged(struct engine *g, const char (*names)[IFNAMSIZ], size_t n);

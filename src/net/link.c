@@ -150,14 +150,17 @@ static void put_lan(struct nlmsghdr *h, const struct link_end *l, unsigned paren
 }
 
 /* Hairpin: where bridges pass through netfilter (net.bridge.bridge-nf-call-iptables), a container
- * that calls its own published port gets its packets back by the port they came from. */
-static void add_port(struct nl_batch *b, const char *name, bool isolated)
+ * that calls its own published port gets its packets back by the port they came from. alias NULL:
+ * as it is. One message: each waits for the kernel's lock of all interfaces. */
+static void add_port(struct nl_batch *b, const char *name, const char *alias, bool isolated)
 {
 	struct nlmsghdr *h;
 	struct nlattr *info, *data;
 
 	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL, "set up a port", 0);
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	if (alias)
+		mnl_attr_put(h, IFLA_IFALIAS, strlen(alias), alias);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_SLAVE_KIND, "bridge");
 	data = mnl_attr_nest_start(h, IFLA_INFO_SLAVE_DATA);
@@ -222,19 +225,10 @@ int link_port_attach(const char *name, const char *bridge, bool isolated, struct
 	h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL, "attach to the bridge", 0);
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
 	mnl_attr_put_u32(h, IFLA_MASTER, link_index(&nl, bridge));
-	add_port(b, name, isolated);
+	add_port(b, name, NULL, isolated);
 	rc = nl_send(&nl, b, e);
 	nl_close(&nl);
 	return rc < 0 ? err_wrap(e, "interface %s", name) : 0;
-}
-
-static void add_alias(struct nl_batch *b, const char *name, const char *alias)
-{
-	struct nlmsghdr *h = nl_add(b, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), NULL,
-				    "name an interface", 0);
-
-	mnl_attr_put_strz(h, IFLA_IFNAME, name);
-	mnl_attr_put(h, IFLA_IFALIAS, strlen(alias), alias);
 }
 
 static int make(struct nl *host, const struct link_end *l, int netns, struct err *e)
@@ -253,9 +247,7 @@ static int make(struct nl *host, const struct link_end *l, int netns, struct err
 								 .ifi_change = IFF_UP};
 		mnl_attr_put_u32(h, IFLA_MASTER, parent);
 		put_veth(h, l, netns);
-		if (l->alias)
-			add_alias(b, l->outside, l->alias);
-		add_port(b, l->outside, l->isolated);
+		add_port(b, l->outside, l->alias, l->isolated);
 	} else {
 		put_lan(h, l, parent, netns);
 	}
@@ -263,27 +255,37 @@ static int make(struct nl *host, const struct link_end *l, int netns, struct err
 }
 
 struct sysctl {
-	const char *interface, *name, *value;
+	const char *family, *group, *interface, *name, *value;
 };
 
 static int write_sysctl(void *ud)
 {
 	const struct sysctl *s = ud;
-	char path[128];
+	char path[192];
 	AUTO_FD int fd = FD_NONE;
 
-	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/%s", s->interface, s->name);
+	snprintf(path, sizeof path, "/proc/sys/net/%s/%s/%s/%s", s->family, s->group, s->interface,
+		 s->name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno; /* a kernel without IPv6 */
+		return -errno;
 	return write(fd, s->value, strlen(s->value)) < 0 ? -errno : 0;
 }
 
 int link_sysctl6(int netns, const char *interface, const char *name, const char *value)
 {
-	struct sysctl s = {interface, name, value};
+	struct sysctl s = {"ipv6", "conf", interface, name, value};
+	int rc = netns < 0 ? write_sysctl(&s) : netns_run(netns, write_sysctl, &s);
 
-	return netns < 0 ? write_sysctl(&s) : netns_run(netns, write_sysctl, &s);
+	return rc == -ENOENT ? 0 : rc; /* a kernel without IPv6 */
+}
+
+int link_sysctl(int netns, const char *family, const char *group, const char *interface,
+		const char *name, const char *value)
+{
+	struct sysctl s = {family, group, interface, name, value};
+
+	return netns_run(netns, write_sysctl, &s);
 }
 
 static int inside_up(struct nl *nl, const struct link_end *l, int netns, struct err *e)
@@ -303,6 +305,7 @@ static int inside_up(struct nl *nl, const struct link_end *l, int netns, struct 
 		rc = link_sysctl6(netns, l->inside, "accept_dad", "0");
 	if (rc < 0 && rc != -EROFS)
 		return err_sys(e, rc, "set up IPv6 of %s", l->inside);
+	/* the runtime does that too, but maybe later: the name service needs 127.0.0.11 now */
 	link_add_up(b, 1, "bring up loopback");
 	link_add_up(b, index, "bring up the interface");
 	for (size_t i = 0; i < l->naddresses; i++)

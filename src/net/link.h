@@ -60,6 +60,9 @@ struct link_end {
 /* Make it in the namespace and give it its addresses; loopback comes up too. Nothing is left on
  * failure. ret_mac: what it has. */
 int link_end_up(const struct link_end *l, int netns, struct ip_mac *ret_mac, struct err *e);
+/* net.FAMILY.GROUP.INTERFACE.NAME in the namespace; the parts hold no "/". Negative errno. */
+int link_sysctl(int netns, const char *family, const char *group, const char *interface,
+		const char *name, const char *value);
 /* veth: by the host's end. Others: by the name inside. */
 int link_end_down(const struct link_end *l, int netns, struct err *e);
 

@@ -128,6 +128,17 @@ host_reaches() {
 	coracle network rm six
 }
 
+@test "settings of the interface by its driver options; the user's net sysctls stand" {
+	net='name=bridge,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1'
+	run -0 coracle run --rm --sysctl net.ipv4.ip_default_ttl=33 --network "$net" default sh -c 'cd /proc/sys/net/ipv4; cat conf/eth0/log_martians ip_default_ttl'
+	equals "$output" $'1\n33'
+	run -125 coracle run --rm --network "${net/IFNAME/eth0}" default true
+	contains "$output" "represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V'"
+	run -125 coracle run --rm --network "${net/log_martians/no_such}" default true
+	contains "$output" "net.ipv4.conf.IFNAME.no_such=1"
+	wait_for 10 no_ends
+}
+
 @test "a living container keeps its network when the engine dies, and nobody gets its address" {
 	start_one ca
 	start_one cb
