@@ -218,8 +218,13 @@ static int exec_exit_code(struct cli *c, const char *id)
 	AUTO_FREE char *path = url_path("/exec/%s/json", id);
 	struct err e = ERR_INIT;
 
-	if (client_json(c, "GET", path, NULL, &j, &e) < 0)
+	if (client_json(c, "GET", path, NULL, &j, &e) < 0) {
+		if (e.kind == ERR_NOT_FOUND)
+			err_set(&e, ERR_NOT_FOUND,
+				"the engine was restarted while the command ran: its exit code is "
+				"not known");
 		return cli_fail(c, &e);
+	}
 	if (json_kind_of(json_get(j, "ExitCode")) != JSON_INT) {
 		fprintf(stderr, "%s\n",
 			json_bool(json_get(j, "Running"))

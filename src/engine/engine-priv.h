@@ -193,6 +193,7 @@ struct engine {
 	uint64_t next_attach;
 	char engine_id[40];
 	bool trash_busy, trash_again;
+	unsigned trash_failures;
 	uv_timer_t *gc_timer;
 	unsigned on_threads;	   /* jobs of worker threads that the closing waits for */
 	unsigned unplugging;	   /* ... that remove interfaces */

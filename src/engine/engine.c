@@ -13,6 +13,9 @@
 
 #include "base/banned.h"
 
+#define TRASH_TRIES    5 /* of what could not be removed at once; then with the next removal */
+#define TRASH_AGAIN_MS 1000
+
 #define METAF(type, member, key, flags) JSON_FIELD(type, struct container_meta, member, key, flags)
 static const struct json_field meta_fields[] = {
 	JSON_SUB(JT_OBJ, struct container_meta, config, "Config", 0, &container_config_schema),
@@ -294,6 +297,14 @@ static int load_one(const struct store_container *row, void *ud)
 
 /* ---- trash: deletes on a worker thread ---- */
 
+static void trash_timer(uv_timer_t *t)
+{
+	struct engine *g = t->data;
+
+	engine_timer_free(&g->trash_timer);
+	engine_trash(g);
+}
+
 static void trash_run(uv_work_t *w)
 {
 	const struct engine *g = CONTAINER_OF(w, struct engine, trash_work);
@@ -308,6 +319,11 @@ static void trash_done(uv_work_t *w, int status)
 	g->trash_busy = false;
 	if (status == 0 && g->trash_again && !g->closing)
 		engine_trash(g);
+	else if (!g->closing && !g->trash_timer && store_trash_pending(g->store) &&
+		 g->trash_failures++ < TRASH_TRIES)
+		g->trash_timer = engine_timer(g, TRASH_AGAIN_MS, trash_timer, g);
+	else
+		g->trash_failures = 0;
 }
 
 void engine_trash(struct engine *g)
@@ -317,14 +333,6 @@ void engine_trash(struct engine *g)
 		return;
 	if (uv_queue_work(g->loop, &g->trash_work, trash_run, trash_done) == 0)
 		g->trash_busy = true;
-}
-
-static void trash_timer(uv_timer_t *t)
-{
-	struct engine *g = t->data;
-
-	engine_timer_free(&g->trash_timer);
-	engine_trash(g);
 }
 
 /* Failed pulls and loads leave something too: emptied a moment later, when the operation is over.

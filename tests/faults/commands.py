@@ -100,11 +100,20 @@ class Commands:
             self.r.remove('steady')
         self.steady_pid, self.kept = None, set()
 
+    def thaw(self, undo=('unpause', 'steady')):
+        """A new engine knows whether it is paused from the shim's hello, a moment after it answers."""
+        def done():
+            self.r.do(*undo)
+            time.sleep(0.02)
+            return not self.r.call('GET', '/containers/steady/json')['State']['Paused']
+        done()
+        faults.wait_for(5, done, 'it stays paused')
+
     def survivors(self, cmd):
         if self.steady_pid is None:
             return
         if cmd.undo:
-            self.r.do(*cmd.undo)
+            self.thaw(cmd.undo)
         state = self.r.call('GET', '/containers/steady/json')['State']
         if not state['Running'] or state['Paused'] or state['Pid'] != self.steady_pid:
             self.steady_pid = None

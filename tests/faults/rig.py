@@ -213,7 +213,7 @@ class Rig:
                 continue
             for n in dirs + files:
                 path = rel + '/' + n
-                if not path.endswith(skip) and '/events.json' not in path:
+                if not path.endswith(skip) and '/events.json' not in path and not path.startswith('/run/seccomp/'):
                     found.add(path)
         return found
 
