@@ -27,6 +27,7 @@
 struct names_told {
 	struct strs networks;	     /* ids, heap: it has an endpoint there */
 	bool resolver;		     /* it has one */
+	bool needed;		     /* sockets are asked for, and it is still starting */
 	uint16_t udp_port, tcp_port; /* of its sockets; 0: not opened by this engine */
 };
 
@@ -355,13 +356,30 @@ static int resolver_open(struct container *c, struct err *e)
 	return netns < 0 ? -1 : resolver_up(c, netns, e);
 }
 
+static void reopen(struct container *c)
+{
+	struct err e = ERR_INIT;
+
+	if (names_resolves(c) && resolver_open(c, &e) < 0)
+		log_error("container %.12s: %s", c->id, e.text);
+}
+
 void names_needed(struct engine *g, const char *id)
 {
 	struct container *c = container_by_id(g, id);
-	struct err e = ERR_INIT;
 
-	if (c && names_resolves(c) && resolver_open(c, &e) < 0)
-		log_error("container %.12s: %s", c->id, e.text);
+	if (c && c->starting) /* the service died in this moment; the pid is not known yet */
+		told(c)->needed = true;
+	else if (c)
+		reopen(c);
+}
+
+void names_started(struct container *c)
+{
+	if (!c->names || !c->names->needed)
+		return;
+	c->names->needed = false;
+	reopen(c);
 }
 
 /* ---- what the engine calls ---- */

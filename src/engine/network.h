@@ -199,6 +199,7 @@ void engine_table_name(const struct engine *g, char *ret, size_t n);
 /* ---- nameserver.c: what coracle-names is told ---- */
 /* The endpoint's names are known to its network; the container's own resolver answers in netns. */
 int names_up(struct container *c, int netns, struct err *e);
+void names_started(struct container *c); /* it runs */
 void names_changed(struct container *c); /* renamed, connected, disconnected */
 void names_down(struct container *c);
 void names_free(struct container *c);

@@ -270,6 +270,7 @@ static void start_answered(struct container *c, void *ud, const struct shim_mess
 	mounts_events(c, true);
 	container_event(c, "start", NULL);
 	health_start(c);
+	names_started(c);
 	start_done(c, NULL);
 }
 
