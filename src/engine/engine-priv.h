@@ -182,7 +182,8 @@ struct engine {
 	struct network_heal *network_heal; /* NULL: not needed yet */
 	struct firewall *firewall;	   /* NULL: no network came up yet */
 	struct engine_rules *rules;	   /* network-rules.c */
-	uint16_t last_port;		   /* of the host, given to who asked for any */
+	struct host_ports *host_ports;
+	uint16_t last_port; /* of the host, given to who asked for any */
 	struct list subscribers;
 	uint64_t events_published;
 	struct event_log *event_log;

@@ -513,6 +513,7 @@ void engine_close(struct engine *g)
 	map_free(g->by_id);
 	map_free(g->by_name);
 	map_free(g->execs);
+	free(g->host_ports);
 	free(g->data_dir);
 	free(g->run_dir);
 	free(g->program_dir);

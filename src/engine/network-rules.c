@@ -28,8 +28,8 @@
 struct engine_rules {
 	uv_poll_t poll;
 	uv_timer_t *repair, *settle, *beside;
-	bool iptables_told; /* a failure is logged once */
-	unsigned repairs;   /* since it was quiet */
+	bool iptables_told, localnet_told; /* a failure is logged once */
+	unsigned repairs;		   /* since it was quiet */
 	int64_t last_repair;
 };
 
@@ -191,8 +191,9 @@ static void beside_iptables(struct engine *g, const struct network *coming)
 		strs_push(&bridges, a, coming->bridge);
 	engine_table_name(g, table, sizeof(table));
 	snprintf(chain, sizeof(chain), "CORACLE-%s", table[7] ? table + 8 : "FORWARD");
-	if (iptables_sync(chain, bridges.v, bridges.n, firewall_iptables_drops(g->firewall, 4),
-			  firewall_iptables_drops(g->firewall, 6), &e) == 0)
+	if (iptables_sync(chain, bridges.v, bridges.n,
+			  firewall_iptables_matters(g->firewall, 4, chain),
+			  firewall_iptables_matters(g->firewall, 6, chain), &e) == 0)
 		g->rules->iptables_told = false;
 	else if (!g->rules->iptables_told) {
 		g->rules->iptables_told = true;
@@ -351,6 +352,7 @@ static void describe(const struct network *n, struct firewall_network *ret)
 
 int network_rules_up(struct network *n, struct err *e)
 {
+	struct err problem = ERR_INIT;
 	struct firewall_network f;
 
 	if (n->driver != NET_BRIDGE || n->g->config->iptables < 0)
@@ -366,7 +368,12 @@ int network_rules_up(struct network *n, struct err *e)
 		beside_iptables(n->g, n);
 	}
 	/* A bridge that was removed and is back has lost it. */
-	return n->ipv4 && !n->internal ? forward_route_localnet(n->bridge, e) : 0;
+	if (n->ipv4 && !n->internal && forward_route_localnet(n->bridge, &problem) < 0 &&
+	    !n->g->rules->localnet_told) {
+		n->g->rules->localnet_told = true;
+		log_warn("published ports are not reachable by 127.0.0.1: %s", problem.text);
+	}
+	return 0;
 }
 
 void network_rules_down(struct network *n)

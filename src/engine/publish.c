@@ -56,10 +56,21 @@ static struct ports *ports_of(struct container *c)
 	return c->ports;
 }
 
-static void ports_append(struct ports *p, struct host_port one)
+static uint16_t *count_of(struct engine *g, enum port_proto proto, uint16_t port)
 {
-	p->v = xrealloc(p->v, (p->n + 1) * sizeof(*p->v));
+	if (!g->host_ports)
+		g->host_ports = NEW(struct host_ports);
+	return &g->host_ports->count[proto][port];
+}
+
+static void ports_append(struct container *c, struct host_port one)
+{
+	struct ports *p = ports_of(c);
+
+	if ((p->n & (p->n - 1)) == 0)
+		p->v = xrealloc(p->v, MAX(p->n * 2, 1u) * sizeof(*p->v));
 	p->v[p->n++] = one;
+	++*count_of(c->g, one.proto, one.host_port);
 }
 
 void ports_load(struct container *c, const struct objs *saved)
@@ -77,24 +88,19 @@ void ports_load(struct container *c, const struct objs *saved)
 		p.proto = r.proto;
 		p.port = r.first;
 		p.host_port = (uint16_t)v[i].host_port;
-		ports_append(ports_of(c), p);
+		ports_append(c, p);
 	}
-}
-
-static void host_ports_free(struct ports *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		fd_close(&p->v[i].fd);
-	free(p->v);
-	p->v = NULL;
-	p->n = 0;
 }
 
 void ports_free(struct container *c)
 {
 	if (!c->ports)
 		return;
-	host_ports_free(c->ports);
+	for (size_t i = 0; i < c->ports->n; i++) {
+		--*count_of(c->g, c->ports->v[i].proto, c->ports->v[i].host_port);
+		fd_close(&c->ports->v[i].fd);
+	}
+	free(c->ports->v);
 	free(c->ports->rules);
 	free(c->ports);
 	c->ports = NULL;
@@ -115,23 +121,20 @@ int ports_check(const struct container_config *c, const struct host_config *h, s
 	return port_bindings_parse(h->port_bindings, &p, a, e);
 }
 
-static bool is_bound(const struct port_publishes *p, uint16_t port, enum port_proto proto)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (p->v[i].port == port && p->v[i].proto == proto)
-			return true;
-	return false;
-}
-
 int ports_wanted(const struct container *c, struct port_publishes *ret, struct arena *a,
 		 struct err *e)
 {
 	const struct strs *exposed = &c->meta.config.exposed_ports;
+	AUTO_FREE bool *seen = NULL; /* by protocol and port */
 	struct port_publishes all = {0};
 
 	if (port_bindings_parse(c->host.port_bindings, &all, a, e) < 0)
 		return -1;
-	for (size_t i = 0; c->host.publish_all_ports && i < exposed->n; i++) {
+	if (c->host.publish_all_ports)
+		seen = xcalloc(65536 * PORT_PROTO_COUNT, sizeof(*seen));
+	for (size_t i = 0; seen && i < all.n; i++)
+		seen[all.v[i].proto * 65536 + all.v[i].port] = true;
+	for (size_t i = 0; seen && i < exposed->n; i++) {
 		struct port_range r;
 
 		if (port_range_parse(exposed->v[i], &r) < 0)
@@ -139,8 +142,9 @@ int ports_wanted(const struct container *c, struct port_publishes *ret, struct a
 		for (unsigned port = r.first; port <= r.last; port++) {
 			char text[PORT_TEXT_MAX + 2];
 
-			if (is_bound(&all, (uint16_t)port, r.proto))
+			if (seen[r.proto * 65536 + port])
 				continue;
+			seen[r.proto * 65536 + port] = true;
 			port_format((uint16_t)port, r.proto, text);
 			if (port_publish_parse(text, &all, a, e) < 0)
 				return -1;
@@ -232,6 +236,8 @@ static bool overlaps(const struct host_port *a, enum port_proto proto, struct ip
 
 static bool is_ours(struct engine *g, enum port_proto proto, struct ip host, uint16_t port)
 {
+	if (*count_of(g, proto, port) == 0)
+		return false;
 	LIST_FOR_EACH (it, &g->order) {
 		const struct container *c = LIST_ENTRY(it, struct container, link);
 
@@ -272,11 +278,11 @@ static int take_port(struct container *c, const struct port_publish *p, const st
 		return rc;
 	}
 	for (size_t i = 0; i < n; i++)
-		ports_append(ports_of(c), (struct host_port){.proto = p->proto,
-							     .port = p->port,
-							     .host = hosts[i],
-							     .host_port = port,
-							     .fd = fds[i]});
+		ports_append(c, (struct host_port){.proto = p->proto,
+						   .port = p->port,
+						   .host = hosts[i],
+						   .host_port = port,
+						   .fd = fds[i]});
 	return 0;
 }
 

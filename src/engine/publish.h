@@ -22,6 +22,11 @@ struct ports {
 	size_t nrules;
 };
 
+/* How many reservations there are of each port of the host, so that most need no search. */
+struct host_ports {
+	uint16_t count[PORT_PROTO_COUNT][65536];
+};
+
 /* As it is kept in the row. */
 struct port_saved {
 	const char *key, *host; /* "80/tcp", "0.0.0.0" */

@@ -452,6 +452,9 @@ int validate_host_config(const struct host_config *h, const struct container_con
 				       "sysctl \"%s\" not allowed in host network namespace",
 				       h->sysctls.v[i].k);
 	}
+	if (h->network_mode && strcmp(h->network_mode, "host") == 0 &&
+	    !json_is_empty(h->port_bindings))
+		warnings_add(w, "Published ports are discarded when using host network mode");
 	return security_parse(&h->security_opt, h->privileged, &sec, a, e);
 }
 

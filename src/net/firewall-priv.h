@@ -44,6 +44,8 @@ struct firewall {
 	struct map *want; /* struct nft_element (heap) by its set and key as text */
 };
 
+bool firewall_has_guard(const struct firewall *fw);
+
 /* ---- firewall-rules.c ---- */
 int firewall_rules_write(struct firewall *fw, struct err *e);
 /* Send the transaction of a finished batch: 0 or the negative errno of its first refused message.

@@ -332,24 +332,30 @@ int firewall_rules_write(struct firewall *fw, struct err *e)
 
 /* ---- iptables beside us ---- */
 
-static int look_forward(const struct nlmsghdr *h, void *ud)
+struct look_iptables {
+	const char *ours;
+	bool matters;
+};
+
+static int look_iptables(const struct nlmsghdr *h, void *ud)
 {
 	struct firewall_subject s;
-	bool *drops = ud;
+	struct look_iptables *l = ud;
 
 	if (firewall_subject_read(h, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, &s) && s.name &&
-	    strcmp(s.table, "filter") == 0 && strcmp(s.name, "FORWARD") == 0)
-		*drops = s.flags == NF_DROP;
+	    strcmp(s.table, "filter") == 0)
+		l->matters |= strcmp(s.name, l->ours) == 0 ||
+			      (strcmp(s.name, "FORWARD") == 0 && s.flags == NF_DROP);
 	return MNL_CB_OK;
 }
 
-bool firewall_iptables_drops(struct firewall *fw, uint8_t family)
+bool firewall_iptables_matters(struct firewall *fw, uint8_t family, const char *ours)
 {
-	bool drops = false;
+	struct look_iptables l = {.ours = ours};
 
 	return dump_family(fw, family == 6 ? NFPROTO_IPV6 : NFPROTO_IPV4, NFT_MSG_GETCHAIN,
-			   look_forward, &drops) == 0 &&
-	       drops;
+			   look_iptables, &l) == 0 &&
+	       l.matters;
 }
 
 /* ---- taking away ---- */
@@ -372,7 +378,7 @@ int firewall_remove(struct firewall *fw, struct err *e)
 
 	if (rc < 0)
 		return err_sys(e, rc, "read nft table %s", fw->table);
-	if (l.rules > 0)
+	if (l.rules > 0 || firewall_has_guard(fw))
 		return 0;
 	fw->ready = false;
 	buf_addf(&text, "table inet %s { }\ndelete table inet %s\n", fw->table, fw->table);

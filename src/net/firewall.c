@@ -220,6 +220,18 @@ int firewall_repair(struct firewall *fw, struct err *e)
 	return put_all(fw, e);
 }
 
+bool firewall_has_guard(const struct firewall *fw)
+{
+	const char *key;
+	void *value;
+	size_t pos = 0;
+
+	while (map_next(fw->want, &pos, &key, &value))
+		if (((const struct nft_element *)value)->set == SET_GUARD)
+			return true;
+	return false;
+}
+
 int firewall_settle(struct firewall *fw, struct err *e)
 {
 	if (map_count(fw->want) == 0 && !firewall_is_whole(fw))

@@ -45,7 +45,8 @@ struct firewall_port {
  * written yet. */
 int firewall_open(const char *table, bool need_accept, struct firewall **ret, struct err *e);
 void firewall_close(struct firewall *fw); /* the table stays; NULL allowed */
-/* Take the table away, unless the administrator has rules in it. */
+/* Take the table away, unless the administrator has rules in it or it guards interfaces: those
+ * would forward to each other without it. */
 int firewall_remove(struct firewall *fw, struct err *e);
 
 int firewall_network_add(struct firewall *fw, const struct firewall_network *n, struct err *e);
@@ -67,8 +68,9 @@ bool firewall_is_there(struct firewall *fw);
 /* Are the rules there? Asks the kernel. */
 bool firewall_is_whole(struct firewall *fw);
 
-/* Has the FORWARD chain that iptables makes in nf_tables the policy DROP? Family 4 or 6. */
-bool firewall_iptables_drops(struct firewall *fw, uint8_t family);
+/* Of the tables that iptables makes in nf_tables: has FORWARD the policy DROP, or is the chain
+ * `ours` there? Family 4 or 6. */
+bool firewall_iptables_matters(struct firewall *fw, uint8_t family, const char *ours);
 
 /* ---- what others do to the rules ---- */
 #define FIREWALL_LOST	 1 /* something of ours was taken away: firewall_repair() */

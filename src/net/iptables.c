@@ -112,14 +112,14 @@ static bool legacy_in_use(const char *names)
 	return fs_read_path(names, &text) == 0 && strstr(buf_text(&text), "filter");
 }
 
-int iptables_sync(const char *chain, const char *const *bridges, size_t n, bool drops4, bool drops6,
-		  struct err *e)
+int iptables_sync(const char *chain, const char *const *bridges, size_t n, bool matters4,
+		  bool matters6, struct err *e)
 {
 	const struct wanted w = {chain, bridges, n};
 
-	if (drops4 && sync_one("iptables-nft-save", "iptables-nft-restore", &w, e) < 0)
+	if (matters4 && sync_one("iptables-nft-save", "iptables-nft-restore", &w, e) < 0)
 		return -1;
-	if (drops6 && sync_one("ip6tables-nft-save", "ip6tables-nft-restore", &w, e) < 0)
+	if (matters6 && sync_one("ip6tables-nft-save", "ip6tables-nft-restore", &w, e) < 0)
 		return -1;
 	if (legacy_in_use("/proc/net/ip_tables_names") &&
 	    sync_one("iptables-legacy-save", "iptables-legacy-restore", &w, e) < 0)

@@ -13,8 +13,9 @@
 
 /*
  * Write the chain for these bridges where it is needed, or where it is already; with n 0 it goes.
- * drops4, drops6: the policy of iptables in nf_tables; iptables-legacy is asked itself. Nothing is
- * written when all is as it should be. Runs programs: some milliseconds.
+ * matters4, matters6: what iptables has in nf_tables drops, or the chain is there; iptables-legacy
+ * is asked itself. Nothing is written when all is as it should be. Runs programs: some
+ * milliseconds.
  */
-int iptables_sync(const char *chain, const char *const *bridges, size_t n, bool drops4, bool drops6,
-		  struct err *e);
+int iptables_sync(const char *chain, const char *const *bridges, size_t n, bool matters4,
+		  bool matters6, struct err *e);

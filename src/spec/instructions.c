@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See instructions.h. One function per instruction; a table binds them to their names. */
 #include "spec/instructions.h"
+#include "spec/ports.h"
 #include "spec/shellword.h"
 #include "spec/signals.h"
 
@@ -249,31 +250,25 @@ static int do_entrypoint(struct ctx *x, const char *rest)
 
 static int expose_one(struct ctx *x, const char *spec)
 {
-	static const char *const protos[] = {"tcp", "udp", "sctp"};
-	const char *slash = strchr(spec, '/'), *proto = slash ? slash + 1 : "tcp";
+	const char *slash = strchr(spec, '/'), *proto = slash && slash[1] ? slash + 1 : "tcp";
 	const char *end = slash ? slash : spec + strlen(spec);
+	struct port_range r;
+
 	/* As Docker: "8080:80" exposes the container's side. */
 	for (const char *p = spec; p < end; p++)
 		if (*p == ':')
 			spec = p + 1;
-	char *range = arena_strndup(x->a, spec, (size_t)(end - spec)), *dash = strchr(range, '-');
-	uint64_t from, to;
-	bool known = false;
-
-	for (size_t i = 0; i < ARRAY_SIZE(protos); i++)
-		known |= !strcasecmp(proto, protos[i]);
-	if (!known)
+	if (port_proto_parse(proto, strlen(proto), &r.proto) < 0)
 		return err_set(x->e, ERR_INVALID, "invalid proto: %.60s", proto);
-	if (dash)
-		*dash = '\0';
-	if (num_parse_u64(range, 0, 65535, &from) < 0 ||
-	    num_parse_u64(dash ? dash + 1 : range, from, 65535, &to) < 0)
+	if (port_numbers_parse(spec, (size_t)(end - spec), &r) < 0)
 		return err_set(x->e, ERR_INVALID, "invalid containerPort: %.60s", spec);
-	if (to - from + x->c->exposed_ports.n > PORTS_MAX)
+	if (r.last - r.first + x->c->exposed_ports.n > PORTS_MAX)
 		return err_set(x->e, ERR_LIMIT, "EXPOSE of more than %d ports", PORTS_MAX);
-	for (uint64_t port = from; port <= to; port++)
-		push(x->a, &x->c->exposed_ports,
-		     arena_printf(x->a, "%llu/%s", (unsigned long long)port, proto));
+	for (unsigned port = r.first; port <= r.last; port++) {
+		char *text = arena_alloc(x->a, PORT_TEXT_MAX);
+
+		push(x->a, &x->c->exposed_ports, port_format((uint16_t)port, r.proto, text));
+	}
 	return 0;
 }
 

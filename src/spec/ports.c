@@ -267,7 +267,7 @@ int port_bindings_parse(const char *json, struct port_publishes *ret, struct are
 	AUTO(json) struct json *j = NULL;
 	struct reading r = {ret, a, e, false};
 
-	if (!json || !*json)
+	if (!json || !*json || strcmp(json, "{}") == 0)
 		return 0;
 	if (json_parse(json, strlen(json), &j, e) < 0)
 		return -1;

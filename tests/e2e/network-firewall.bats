@@ -198,7 +198,28 @@ not_running() {
 	! kill -0 "$1" 2>/dev/null
 }
 c_networks_gone() {
-	nft delete table inet "$(nft_table)"
+	[ -z "$(nft_table)" ] || nft delete table inet "$(nft_table)"
+}
+
+@test "where /proc/sys is read-only the reason is told" {
+	first=$HOME_DIR other=$(mktemp -d "$E2E_TMP/home.XXXXXX")
+	mkdir -p "$other"
+	(
+		export CORACLE_HOME=$other HOME_DIR=$other SOCK=$other/run/coracle.sock
+		mkdir -p "$other/docker-config"
+		before=$(cat /proc/sys/net/ipv4/ip_forward)
+		echo 0 >/proc/sys/net/ipv4/ip_forward
+		unshare --mount sh -c 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"' - \
+			"$BIN/coracled" </dev/null >>"$HOME_DIR/engine.log" 2>&1 3>&- 4>&- &
+		ENGINE_PID=$!
+		echo $ENGINE_PID >"$HOME_DIR/engine.test-pid"
+		wait_for 10 ping
+		run c network create --subnet 172.22.0.0/24 shut
+		echo "$before" >/proc/sys/net/ipv4/ip_forward
+		stop_engine
+		[ "$status" -ne 0 ]
+		contains "$output" "IPv4 forwarding is off and cannot be turned on: open /proc/sys/net/ipv4/conf/all/forwarding: Read-only file system"
+	)
 }
 
 @test "two engines side by side in one network" {
@@ -257,6 +278,7 @@ c_networks_gone() {
 	wait_for 5 answers fd99::2 "$OUT" fd99::1 8080
 	answers 10.99.0.1 "$(pid_of web)" 10.99.0.2 80
 	# A network that comes later.
+	before=$(iptables-save | grep -c -- "-A CORACLE.* -j ACCEPT")
 	c network create --subnet 172.23.0.0/24 late
 	up ll late -p 8083:80
 	answers 10.99.0.2 "$OUT" 10.99.0.1 8083
@@ -267,7 +289,14 @@ c_networks_gone() {
 	equals "$(iptables-save | grep -c -- '-A FORWARD -j CORACLE')" 1
 	c rm -f ll
 	c network rm late
-	lacks "$(iptables-save)" "$(ip -o link | grep -o 'br-late' || echo 172.23)"
+	equals "$(iptables-save | grep -c -- '-A CORACLE.* -j ACCEPT')" "$before"
 	iptables -P FORWARD ACCEPT
 	ip6tables -P FORWARD ACCEPT
+	# It goes with the networks.
+	c rm -f web
+	for n in $(c network ls -q --filter type=custom); do c network rm "$n"; done
+	wait_for 5 no_chain_of_ours
+}
+no_chain_of_ours() {
+	! { iptables-save && ip6tables-save; } | grep -q CORACLE
 }
