@@ -11,10 +11,10 @@ setup_file() {
 	export UP=$E2E_TMP/names-up.$BATS_TEST_PID
 	mkdir -p "$UP"
 	ip addr add 10.77.0.53/32 dev lo
-	python3 "$E2E_DIR/names_rig.py" serve 127.0.0.77 "$UP/host.log" &
-	echo $! >>"$E2E_TMP/pids"
-	python3 "$E2E_DIR/names_rig.py" serve 10.77.0.53 "$UP/beside.log" &
-	echo $! >>"$E2E_TMP/pids"
+	python3 "$E2E_DIR/names_rig.py" serve 127.0.0.77 "$UP/host.log" </dev/null >"$UP/host.err" 2>&1 3>&- 4>&- &
+	echo $! >>"$UP/pids"
+	python3 "$E2E_DIR/names_rig.py" serve 10.77.0.53 "$UP/beside.log" </dev/null >"$UP/beside.err" 2>&1 3>&- 4>&- &
+	echo $! >>"$UP/pids"
 	printf 'nameserver 127.0.0.77\nsearch corp.example\noptions timeout:3\n' >"$UP/resolv.conf"
 	wait_for 10 grep -q ready "$UP/host.log"
 	wait_for 10 grep -q ready "$UP/beside.log"
@@ -28,6 +28,7 @@ setup_file() {
 }
 teardown_file() {
 	stop_engine
+	while read -r pid; do kill "$pid"; done <"$UP/pids"
 	ip addr del 10.77.0.53/32 dev lo
 }
 
