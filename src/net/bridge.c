@@ -26,13 +26,13 @@ static void note_kind(const struct nlmsghdr *h, void *ud)
 {
 	const struct nlattr *a, *k;
 
-	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
-	{
+	nl_each_attr (a, h, sizeof(struct ifinfomsg)) {
 		if (mnl_attr_get_type(a) != IFLA_LINKINFO)
 			continue;
-		mnl_attr_for_each_nested(k, a) if (mnl_attr_get_type(k) == IFLA_INFO_KIND) *
-			(bool *)ud |= strncmp(mnl_attr_get_str(k), "bridge",
-					      mnl_attr_get_payload_len(k)) == 0;
+		nl_each_nested (k, a)
+			if (mnl_attr_get_type(k) == IFLA_INFO_KIND)
+				*(bool *)ud |= strncmp(mnl_attr_get_str(k), "bridge",
+						       mnl_attr_get_payload_len(k)) == 0;
 	}
 }
 
@@ -208,8 +208,7 @@ static void note_link(const struct nlmsghdr *h, void *ud)
 	const char *name = NULL, *alias = NULL;
 	const struct nlattr *a;
 
-	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
-	{
+	nl_each_attr (a, h, sizeof(struct ifinfomsg)) {
 		if (mnl_attr_get_type(a) == IFLA_IFNAME)
 			name = mnl_attr_get_str(a);
 		else if (mnl_attr_get_type(a) == IFLA_IFALIAS)

@@ -55,10 +55,10 @@ static void tell(const struct nlmsghdr *h, void (*fn)(const char *name, void *ud
 	if (h->nlmsg_type != RTM_DELLINK ||
 	    h->nlmsg_len < MNL_ALIGN(sizeof *h) + sizeof(struct ifinfomsg))
 		return;
-	mnl_attr_for_each(
-		a, h, sizeof(struct ifinfomsg)) if (mnl_attr_get_type(a) == IFLA_IFNAME &&
-						    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
-		fn(mnl_attr_get_str(a), ud);
+	nl_each_attr (a, h, sizeof(struct ifinfomsg))
+		if (mnl_attr_get_type(a) == IFLA_IFNAME &&
+		    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+			fn(mnl_attr_get_str(a), ud);
 }
 
 void link_watch_read(int fd, void (*fn)(const char *name, void *ud), void *ud)

@@ -110,8 +110,7 @@ static void kernel_text(const struct nlmsghdr *h, char *ret, size_t n)
 		skip += MNL_ALIGN(m->msg.nlmsg_len) - sizeof m->msg;
 	if (skip > mnl_nlmsg_get_payload_len(h))
 		return;
-	mnl_attr_for_each(a, h, skip)
-	{
+	nl_each_attr (a, h, skip) {
 		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
 		    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
 			snprintf(ret, n, "%s", mnl_attr_get_str(a));

@@ -22,6 +22,19 @@ int netns_socket(int netns, int domain, int type, int protocol);
 /* Run fn inside it; fn must not block. Returns what fn returns, or a negative errno. */
 int netns_run(int netns, int (*fn)(void *ud), void *ud);
 
+/* mnl_attr_for_each() without its cast: clang sees that it drops const. */
+#define nl_each_attr(attr, nlh, offset)                                                            \
+	for ((attr) = mnl_nlmsg_get_payload_offset(nlh, offset);                                   \
+	     mnl_attr_ok((attr), (int)((const char *)mnl_nlmsg_get_payload_tail(nlh) -             \
+				       (const char *)(attr)));                                     \
+	     (attr) = mnl_attr_next(attr))
+
+#define nl_each_nested(attr, nest)                                                                 \
+	for ((attr) = mnl_attr_get_payload(nest);                                                  \
+	     mnl_attr_ok((attr), (int)((const char *)mnl_attr_get_payload(nest) +                  \
+				       mnl_attr_get_payload_len(nest) - (const char *)(attr)));    \
+	     (attr) = mnl_attr_next(attr))
+
 struct nl {
 	int fd; /* owned */
 	uint32_t seq;

@@ -35,8 +35,7 @@ static void delete_default(const struct nlmsghdr *h, void *ud)
 		return;
 	out = nl_add(s->b, RTM_DELROUTE, 0, sizeof *m, &header, "remove a default route", ESRCH);
 	memcpy(header, m, sizeof *m);
-	mnl_attr_for_each(a, h, sizeof *m)
-	{
+	nl_each_attr (a, h, sizeof *m) {
 		uint16_t type = mnl_attr_get_type(a);
 
 		if (type == RTA_GATEWAY || type == RTA_OIF || type == RTA_PRIORITY)
@@ -124,8 +123,7 @@ static void note_route(const struct nlmsghdr *h, void *ud)
 
 	if (m->rtm_dst_len == 0 || r->n >= r->max || m->rtm_table == RT_TABLE_LOCAL)
 		return;
-	mnl_attr_for_each(a, h, sizeof *m)
-	{
+	nl_each_attr (a, h, sizeof *m) {
 		struct ip_prefix p = {.len = m->rtm_dst_len};
 		size_t n = m->rtm_family == AF_INET ? 4 : 16;
 
