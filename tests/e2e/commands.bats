@@ -90,7 +90,7 @@ names() { tr '\n' ' ' <<<"$output"; }
 	run -0 c inspect up
 	run -0 jq -r '.[0] | .Name, .State.Running, .State.Status, (.State.Pid > 0), .Config.Image, .Path, .Args[0],
 		.HostConfig.NetworkMode, .Driver, (.Created | length > 20), .RestartCount, .Platform' <<<"$output"
-	equals "$output" $'/up\ntrue\nrunning\ntrue\ndefault\nsleep\n100000\nnone\noverlay2\ntrue\n0\nlinux'
+	equals "$output" $'/up\ntrue\nrunning\ntrue\ndefault\nsleep\n100000\nbridge\noverlay2\ntrue\n0\nlinux'
 	run -0 c inspect --format '{{.State.Pid}}' up
 	[ -d "/proc/$output" ]
 	run -0 c inspect --format '{{json .State}}' done5
