@@ -212,18 +212,28 @@ static int exec_body(const struct opts *o, struct buf *out, struct err *e)
 	return 0;
 }
 
+#define EXIT_PATIENCE_MS 2000
+#define EXIT_STEP_MS	 20
+
 static int exec_exit_code(struct cli *c, const char *id)
 {
 	AUTO(json) struct json *j = NULL;
 	AUTO_FREE char *path = url_path("/exec/%s/json", id);
 	struct err e = ERR_INIT;
 
-	if (client_json(c, "GET", path, NULL, &j, &e) < 0) {
-		if (e.kind == ERR_NOT_FOUND)
-			err_set(&e, ERR_NOT_FOUND,
-				"the engine was restarted while the command ran: its exit code is "
-				"not known");
-		return cli_fail(c, &e);
+	/* The stream may end a moment before the engine hears of the exit. */
+	for (int waited = 0;; waited += EXIT_STEP_MS) {
+		if (client_json(c, "GET", path, NULL, &j, &e) < 0) {
+			if (e.kind == ERR_NOT_FOUND)
+				err_set(&e, ERR_NOT_FOUND,
+					"the engine was restarted while the command ran: its exit "
+					"code is not known");
+			return cli_fail(c, &e);
+		}
+		if (!json_bool(json_get(j, "Running")) || waited >= EXIT_PATIENCE_MS)
+			break;
+		json_free(TAKE_PTR(j));
+		usleep(EXIT_STEP_MS * 1000);
 	}
 	if (json_kind_of(json_get(j, "ExitCode")) != JSON_INT) {
 		fprintf(stderr, "%s\n",

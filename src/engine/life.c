@@ -733,8 +733,13 @@ int engine_container_remove(struct engine *g, struct container *c, bool force, b
 	c->st.removing = true;
 	c->st.manual_stop = true;
 	if (container_signal(c, SIGKILL, NULL, NULL, e) < 0) {
-		c->st.removing = false;
-		return -1;
+		/* a shim that has just died took the container with it: the end of its connection
+		 * is read next, and is the exit this waits for */
+		if (!c->shim || (e->sys != EPIPE && e->sys != ECONNRESET)) {
+			c->st.removing = false;
+			return -1;
+		}
+		err_clear(e);
 	}
 	op = NEW(struct remove_op);
 	*op = (struct remove_op){volumes, cb, ud};

@@ -175,7 +175,7 @@ s.serve_forever()' "$HOME_DIR" >/dev/null 2>&1 3>&- &
 	contains "$output" 'cannot import digest reference'
 	run c import -c 'FOO bar' "$HOME_DIR/src.tar" bad:4
 	code 1
-	contains "$output" 'FOO is not a valid change command'
+	contains "$output" 'foo is not a valid change command'
 	run c image inspect bad:1 bad:2 bad:3 bad:4
 	code 1
 	no_leaks
