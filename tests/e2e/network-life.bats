@@ -8,7 +8,9 @@ load lib.bash
 setup_file() {
 	start_engine
 	BRIDGE=$(coracle network inspect -f '{{index .Options "com.docker.network.bridge.name"}}' bridge)
-	export BRIDGE
+	# interfaces carry the engine's id: other files' engines share this namespace
+	OWN=$(coracle info -f '{{.ID}}' | cut -c1-8)
+	export BRIDGE OWN
 }
 teardown_file() { stop_engine; }
 teardown() {
@@ -36,7 +38,7 @@ start_one() { # NAME [run flags...]
 }
 # What of our interfaces is in the host: "NAME ALIAS" of each end of a container.
 ends() {
-	ip -d -o link show | grep -o 'alias coracle:[0-9a-f]*:endpoint:[0-9a-f]*' || true
+	ip -d -o link show | grep -o "alias coracle:$OWN:endpoint:[0-9a-f]*" || true
 }
 no_ends() {
 	[ -z "$(ends)" ]
