@@ -304,7 +304,7 @@ host_reaches() {
 	contains "$(cat "$HOME_DIR/full")" "all predefined address pools have been fully subnetted"
 	coracle network prune -f >/dev/null
 	equals "$(coracle network ls -q | wc -l)" 3
-	equals "$(ip -o link show type bridge | grep -c 'br-' || true)" 0
+	equals "$(ip -d -o link show type bridge | grep "alias coracle:$OWN:" | grep -c ': br-' || true)" 0
 }
 
 @test "stats and metrics count what went over the network; connect and disconnect are events" {
