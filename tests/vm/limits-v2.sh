@@ -23,7 +23,7 @@ in_range() { # NAME GOT LOW HIGH
 		failed=1
 	fi
 }
-r() { coracle run --rm "$@" 2>&1; }
+r() { coracle run --rm --network none "$@" 2>&1; }
 f() { # FILE FLAGS...: the container's own cgroup file
 	file=$1
 	shift
@@ -46,7 +46,7 @@ check "--memory-swap equal: no swap" "$(f memory.swap.max --memory 50m --memory-
 check "--memory-swap -1: any swap" "$(f memory.swap.max --memory 50m --memory-swap -1)" max
 check "--memory-reservation: memory.low" "$(f memory.low --memory 50m --memory-reservation 20m)" 20971520
 check "no limit is max" "$(f memory.max)" max
-coracle run --name oom --memory 16m --memory-swap 16m default tail /dev/zero >/dev/null 2>&1
+coracle run --network none --name oom --memory 16m --memory-swap 16m default tail /dev/zero >/dev/null 2>&1
 check "over the limit: 137" $? 137
 check "over the limit: OOMKilled" "$(coracle inspect --format '{{.State.OOMKilled}}' oom)" true
 coracle rm oom >/dev/null
@@ -79,7 +79,7 @@ check "--cgroupns host shows the path" "$(r --cgroupns host default cat /proc/se
 check "/sys/fs/cgroup is read-only" "$(r default mkdir /sys/fs/cgroup/x 2>&1 | grep -c 'Read-only')" 1
 check "memory counts as the container's" "$(r --memory 50m default sh -c 'echo $(($(cat /sys/fs/cgroup/memory.current) < 52428800))')" 1
 
-id=$(coracle run -d --memory 30m default sh -c 'while :; do echo >>/t; sleep 0.02; done')
+id=$(coracle run --network none -d --memory 30m default sh -c 'while :; do echo >>/t; sleep 0.02; done')
 dir=$(find /sys/fs/cgroup -type d -name "*$id*" | head -n 1)
 check "its cgroup is there, with its limit" "$(cat "$dir/memory.max")" 31457280
 if why=$(coracle pause "$id" 2>&1); then
@@ -95,7 +95,7 @@ sleep 0.2
 check "gone with the container" "$(find /sys/fs/cgroup -type d -name "*$id*" | wc -l)" 0
 
 # ---- everyday commands on this version ----
-id=$(coracle run -d --name live --memory 30m --cpus 0.5 default sh -c 'trap "exit 7" TERM; while :; do sleep 0.05; done')
+id=$(coracle run --network none -d --name live --memory 30m --cpus 0.5 default sh -c 'trap "exit 7" TERM; while :; do sleep 0.05; done')
 dir=$(find /sys/fs/cgroup -type d -name "*$id*" | head -n 1)
 check "exec joins the group" "$(coracle exec live sh -c 'grep -c . /proc/self/cgroup; cat /proc/self/cgroup')" "$(printf '1\n0::/')"
 check "exec in it counts: limits hold" "$(coracle exec live cat /sys/fs/cgroup/memory.max)" 31457280
@@ -122,12 +122,12 @@ check "kill ends a paused one" "$(coracle inspect --format '{{.State.ExitCode}}'
 coracle start live >/dev/null
 check "stop lets it say goodbye" "$(coracle stop live >/dev/null; coracle inspect --format '{{.State.ExitCode}}' live)" 7
 coracle rm live >/dev/null
-coracle run -d --name child --memory 24m --memory-swap 24m default sh -c 'tail /dev/zero; sleep 100000' >/dev/null
+coracle run --network none -d --name child --memory 24m --memory-swap 24m default sh -c 'tail /dev/zero; sleep 100000' >/dev/null
 i=0
 until [ "$(coracle inspect --format '{{.State.OOMKilled}}' child)" = true ] || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.1; done
 check "a child is killed for memory: OOMKilled, and it goes on" "$(coracle inspect --format '{{.State.OOMKilled}} {{.State.Running}}' child)" "true true"
 coracle rm -f child >/dev/null
-coracle create --name imgbase default sh -c 'mkdir /m; echo two >/m/f' >/dev/null && coracle start -a imgbase && coracle commit imgbase two:1 >/dev/null && coracle rm imgbase >/dev/null
+coracle create --network none --name imgbase default sh -c 'mkdir /m; echo two >/m/f' >/dev/null && coracle start -a imgbase && coracle commit imgbase two:1 >/dev/null && coracle rm imgbase >/dev/null
 check "an image mount on this kernel" "$(r --mount type=image,source=two:1,target=/x,image-subpath=m default cat /x/f)" two
 
 # The OCI runtime alone, with limits that no flag sets yet: io and hugetlb.
