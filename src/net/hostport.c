@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "sys/fs.h"
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -29,6 +30,21 @@ static int bind_to(int fd, struct ip host, uint16_t port)
 	return bind(fd, (struct sockaddr *)&four, sizeof(four)) < 0 ? -errno : 0;
 }
 
+/* A server that has just ended leaves connections in TIME_WAIT, which hold its port for a minute
+ * against all but sockets with SO_REUSEADDR; one that listens holds it against these too. Without
+ * the option afterwards, since with it two could have the port. */
+static int bind_to_ended(int fd, struct ip host, uint16_t port)
+{
+	int rc;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) < 0)
+		return -errno;
+	rc = bind_to(fd, host, port);
+	if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){0}, sizeof(int)) < 0)
+		return -errno;
+	return rc;
+}
+
 int hostport_bind(uint8_t proto, struct ip host, uint16_t port)
 {
 	/* Datagrams that are not led to a container must not pile up here. */
@@ -43,6 +59,8 @@ int hostport_bind(uint8_t proto, struct ip host, uint16_t port)
 	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &drop, sizeof(drop)) < 0)
 		return -errno;
 	rc = bind_to(fd, host, port);
+	if (rc == -EADDRINUSE && type == SOCK_STREAM)
+		rc = bind_to_ended(fd, host, port);
 	return rc < 0 ? rc : TAKE_FD(fd);
 }
 
