@@ -72,6 +72,14 @@ shim_pids() {
 	done
 }
 
+# Every container of the engine goes.
+remove_all() {
+	local ids
+	ids=$(coracle ps -aq --no-trunc 2>/dev/null)
+	# shellcheck disable=SC2086
+	[ -z "$ids" ] || coracle rm -f $ids >/dev/null
+}
+
 stop_engine() {
 	local ids
 	ids=$(coracle ps -aq --no-trunc 2>/dev/null)

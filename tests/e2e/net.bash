@@ -24,9 +24,12 @@ in_ns() {
 # The machine outside: 10.99.0.2, fd99::2; this host is 10.99.0.1 and fd99::1 there. It knows the way to
 # the containers' addresses, as a neighbour with bad intentions would.
 net_outside() {
+	# table and default bridge of an engine have the same number in their names
+	NFT_TABLE=$(coracle network inspect -f '{{index .Options "com.docker.network.bridge.name"}}' bridge)
+	NFT_TABLE=coracle-${NFT_TABLE#cor-}
 	net_hold
 	OUT=$NET_PID
-	export OUT
+	export OUT NFT_TABLE
 	ip link set lo up
 	ip link add up0 type veth peer name eth0 netns "$OUT"
 	ip address add 10.99.0.1/24 dev up0
@@ -37,10 +40,8 @@ net_outside() {
 		ip route add 172.16.0.0/12 via 10.99.0.1; ip -6 route add fd00::/12 via fd99::1'
 }
 net_done() {
-	local p ids
-	ids=$(coracle ps -aq)
-	# shellcheck disable=SC2086
-	[ -z "$ids" ] || coracle rm -f $ids >/dev/null
+	local p
+	remove_all
 	for p in $(coracle network ls -q --filter type=custom); do coracle network rm "$p" >/dev/null; done
 	[ ! -s "$HOME_DIR/net-pids" ] || while read -r p; do kill "$p" 2>/dev/null; done <"$HOME_DIR/net-pids"
 	ip link delete up0 2>/dev/null || true
@@ -61,7 +62,8 @@ serve() {
 	local pid=$1 out
 	shift
 	out=$(mktemp "$HOME_DIR/serve.XXXXXX")
-	in_ns "$pid" python3 "$E2E_DIR/nettool.py" serve "$@" </dev/null >"$out" 2>&1 3>&- 4>&- &
+	# no function here: what is killed later must be the server, not a shell that waits for it
+	nsenter -t "$pid" -n python3 "$E2E_DIR/nettool.py" serve "$@" </dev/null >"$out" 2>&1 3>&- 4>&- &
 	echo $! >>"$E2E_TMP/pids"
 	echo $! >>"$HOME_DIR/net-pids"
 	wait_for 10 grep -q ready "$out"
@@ -85,6 +87,7 @@ answers() {
 		return 1
 	}
 }
+# The table of this file's engine, when it is there: one with rules of an administrator outlives its own.
 nft_table() {
-	nft list tables inet | awk '/coracle/ { print $3; exit }'
+	nft list tables inet | awk -v own="$NFT_TABLE" '$3 == own { print own }'
 }

@@ -20,10 +20,7 @@ teardown_file() {
 	stop_engine
 }
 teardown() {
-	local ids
-	ids=$(coracle ps -aq)
-	# shellcheck disable=SC2086
-	[ -z "$ids" ] || coracle rm -f $ids >/dev/null
+	remove_all
 }
 # up NAME NETWORK [OPTION...]: a container that answers on 80 and 81
 up() {

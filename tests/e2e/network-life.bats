@@ -14,10 +14,7 @@ setup_file() {
 }
 teardown_file() { stop_engine; }
 teardown() {
-	local ids
-	ids=$(coracle ps -aq)
-	# shellcheck disable=SC2086
-	[ -z "$ids" ] || coracle rm -f $ids >/dev/null
+	remove_all
 	if [ -n "${OTHER_PID:-}" ]; then kill "$OTHER_PID" 2>/dev/null || true; fi
 }
 
@@ -232,9 +229,7 @@ host_reaches() {
 		wait "$client" 2>/dev/null || true
 		ping || run_engine
 	done
-	ids=$(coracle ps -aq)
-	# shellcheck disable=SC2086
-	[ -z "$ids" ] || coracle rm -f $ids >/dev/null
+	remove_all
 	wait_for 10 no_ends
 	equals "$(coracle run --rm default ip -4 -o addr show eth0 | grep -o 'inet [0-9.]*')" "inet $(coracle network inspect -f '{{(index .IPAM.Config 0).Gateway}}' bridge | sed 's/1$/2/')"
 }
@@ -260,9 +255,7 @@ host_reaches() {
 		wait_for 5 ping
 	done
 	[ "$bad" -ge 3 ]
-	ids=$(coracle ps -aq)
-	# shellcheck disable=SC2086
-	[ -z "$ids" ] || coracle rm -f $ids >/dev/null
+	remove_all
 	wait_for 10 no_ends
 	coracle run --rm default true
 }

@@ -18,10 +18,7 @@ teardown_file() {
 	stop_engine
 }
 teardown() {
-	local ids
-	ids=$(coracle ps -aq)
-	# shellcheck disable=SC2086
-	[ -z "$ids" ] || coracle rm -f $ids >/dev/null
+	remove_all
 }
 
 @test "a published port from every side; only loopback clients lose their address" {
@@ -117,13 +114,13 @@ teardown() {
 }
 
 @test "ranges, any port, -P, and how lists show them" {
-	c run -d --name many --network other -p 7200-7202:7200-7202 -p 7210-7212:80/udp default sleep 300
-	equals "$(c ps --filter name=many --format '{{.Ports}}')" "0.0.0.0:7200-7202->7200-7202/tcp, 0.0.0.0:7210->80/udp"
-	c run -d --name next --network other -p 7210-7212:80/udp default sleep 300
-	equals "$(c port next 80/udp)" 0.0.0.0:7211
-	run c run -d --name full --network other -p 7210-7211:80/udp default true
+	c run -d --name many --network other -p 7000-7002:7000-7002 -p 7010-7012:80/udp default sleep 300
+	equals "$(c ps --filter name=many --format '{{.Ports}}')" "0.0.0.0:7000-7002->7000-7002/tcp, 0.0.0.0:7010->80/udp"
+	c run -d --name next --network other -p 7010-7012:80/udp default sleep 300
+	equals "$(c port next 80/udp)" 0.0.0.0:7011
+	run c run -d --name full --network other -p 7010-7011:80/udp default true
 	code 125
-	contains "$output" "Bind for 0.0.0.0:7210 failed: port is already allocated"
+	contains "$output" "Bind for 0.0.0.0:7010 failed: port is already allocated"
 	c run -d --name all --network other -P --expose 90-91 --expose 92/udp default sleep 300
 	run c port all
 	[ "${#lines[@]}" -eq 3 ]
@@ -132,7 +129,7 @@ teardown() {
 	c run -d --name bare --network other --expose 93 default sleep 300
 	equals "$(c ps --filter name=bare --format '{{.Ports}}')" 93/tcp
 	equals "$(c inspect -f '{{json .NetworkSettings.Ports}}' bare)" '{"93/tcp":null}'
-	equals "$(c ps --filter publish=7201 --format '{{.Names}}')" many
+	equals "$(c ps --filter publish=7001 --format '{{.Names}}')" many
 	equals "$(c ps --filter expose=93 --format '{{.Names}}')" bare
 	equals "$(c ps --filter publish=93 --format '{{.Names}}')" ""
 	run c port many 99
@@ -141,7 +138,7 @@ teardown() {
 	c stop -t 0 many
 	equals "$(c ps -a --filter name=many --format '{{.Ports}}')" ""
 	c start many
-	equals "$(c port many 7201)" 0.0.0.0:7201
+	equals "$(c port many 7001)" 0.0.0.0:7001
 }
 
 @test "what -p cannot mean is refused with Docker's words" {
