@@ -20,6 +20,11 @@ bool str_eq(struct str a, const char *b)
 	return a.n == n && (n == 0 || !memcmp(a.p, b, n));
 }
 
+bool str_is_set(const char *s)
+{
+	return s && *s;
+}
+
 bool str_starts(const char *s, const char *prefix)
 {
 	return !strncmp(s, prefix, strlen(prefix));

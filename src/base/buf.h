@@ -19,6 +19,7 @@ struct str {
 #define STR_LIT(s) ((struct str){(s), sizeof(s) - 1})
 struct str str_of(const char *s); /* NULL gives an empty view */
 bool str_eq(struct str a, const char *b);
+bool str_is_set(const char *s); /* neither NULL nor "" */
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 /* Cut the next field up to sep from *rest; false when nothing is left. "a,,b" gives three fields.

@@ -292,6 +292,27 @@ void strs_push(struct strs *s, struct arena *a, const char *v)
 	s->set = true;
 }
 
+struct strs strs_copy(struct arena *a, const struct strs *s)
+{
+	struct strs ret = {
+		.v = arena_alloc(a, (s->n + 1) * sizeof *s->v), .n = s->n, .set = s->set};
+
+	for (size_t i = 0; i < s->n; i++)
+		ret.v[i] = arena_strdup(a, s->v[i]);
+	return ret;
+}
+
+struct strmap strmap_copy(struct arena *a, const struct strmap *m)
+{
+	struct strmap ret = {
+		.v = arena_alloc(a, (m->n + 1) * sizeof *m->v), .n = m->n, .set = m->set};
+
+	for (size_t i = 0; i < m->n; i++)
+		ret.v[i] = (struct strmap_entry){arena_strdup(a, m->v[i].k),
+						 arena_strdup(a, m->v[i].v)};
+	return ret;
+}
+
 const char *strmap_get(const struct strmap *m, const char *key)
 {
 	for (size_t i = 0; i < m->n; i++)

@@ -101,6 +101,9 @@ struct objmap {
 };
 /* Append v (not copied); the list grows in the arena. */
 void strs_push(struct strs *s, struct arena *a, const char *v);
+/* Everything in the arena. */
+struct strs strs_copy(struct arena *a, const struct strs *s);
+struct strmap strmap_copy(struct arena *a, const struct strmap *m);
 const char *strmap_get(const struct strmap *m, const char *key);
 
 struct json_schema;

@@ -30,15 +30,10 @@ void auth_done(struct auth *a)
 	wipe_text(&a->registry_token);
 }
 
-static bool has(const char *s)
-{
-	return s && *s;
-}
-
 bool auth_is_empty(const struct auth *a)
 {
-	return !has(a->user) && !has(a->secret) && !has(a->identity_token) &&
-	       !has(a->registry_token);
+	return !str_is_set(a->user) && !str_is_set(a->secret) && !str_is_set(a->identity_token) &&
+	       !str_is_set(a->registry_token);
 }
 
 char *auth_hostname(const char *server)
@@ -92,7 +87,7 @@ char *auth_server_of(const char *image)
 
 static bool contains_auth(const struct json *file)
 {
-	return has(json_str(json_get(file, "credsStore"))) ||
+	return str_is_set(json_str(json_get(file, "credsStore"))) ||
 	       json_len(json_get(file, "credHelpers")) || json_len(json_get(file, "auths"));
 }
 
@@ -102,9 +97,9 @@ static char *helper_of(const struct json *file, const char *server)
 	const char *name = json_str(json_get(json_get(file, "credHelpers"), server));
 	AUTO_FREE char *pass = NULL;
 
-	if (!has(name))
+	if (!str_is_set(name))
 		name = json_str(json_get(file, "credsStore"));
-	if (has(name))
+	if (str_is_set(name))
 		return xstrdup(name);
 	if (contains_auth(file))
 		return xstrdup("");
@@ -166,11 +161,11 @@ static int docker_find(const char *server, struct auth *ret, struct err *e)
 static int podman_entry(const struct json *file, const char *host, const char *path,
 			struct auth *ret, struct err *e)
 {
-	AUTO_FREE char *key = has(path) ? xasprintf("%s/%s", host, path) : xstrdup(host);
+	AUTO_FREE char *key = str_is_set(path) ? xasprintf("%s/%s", host, path) : xstrdup(host);
 
 	for (;;) {
 		const char *helper = json_str(json_get(json_get(file, "credHelpers"), key));
-		if (has(helper)) {
+		if (str_is_set(helper)) {
 			int rc = auth_helper_get(helper, key, ret, e);
 			if (rc)
 				return rc < 0 ? -1 : 0;
@@ -223,7 +218,7 @@ int auth_find(const char *server, const char *path, struct auth *ret, struct err
 
 static void put(struct jw *w, const char *key, const char *value)
 {
-	if (has(value))
+	if (str_is_set(value))
 		jw_kv_str(w, key, value);
 }
 
@@ -326,8 +321,8 @@ static void entry_text(const struct auth *a, bool secret, struct buf *out)
 	struct jw w = JW_INIT(out);
 
 	jw_obj(&w);
-	if (secret && has(a->user)) {
-		buf_addf(&pair, "%s:%s", a->user, has(a->secret) ? a->secret : "");
+	if (secret && str_is_set(a->user)) {
+		buf_addf(&pair, "%s:%s", a->user, str_is_set(a->secret) ? a->secret : "");
 		base64_encode(buf_text(&pair), pair.n, &text);
 		jw_kv_str(&w, "auth", buf_text(&text));
 		explicit_bzero(pair.p, pair.n);

@@ -70,27 +70,6 @@ void endpoints_free(struct container *c)
 		endpoint_free(LIST_ENTRY(it, struct endpoint, link));
 }
 
-static struct strs copy_strs(struct arena *a, const struct strs *s)
-{
-	struct strs ret = {.set = s->set};
-
-	for (size_t i = 0; i < s->n; i++)
-		strs_push(&ret, a, arena_strdup(a, s->v[i]));
-	ret.set = s->set;
-	return ret;
-}
-
-static struct strmap copy_map(struct arena *a, const struct strmap *m)
-{
-	struct strmap ret = {
-		.v = arena_alloc(a, (m->n + 1) * sizeof *m->v), .n = m->n, .set = m->set};
-
-	for (size_t i = 0; i < m->n; i++)
-		ret.v[i] = (struct strmap_entry){arena_strdup(a, m->v[i].k),
-						 arena_strdup(a, m->v[i].v)};
-	return ret;
-}
-
 static const char *copy_str(struct arena *a, const char *s)
 {
 	return s && *s ? arena_strdup(a, s) : NULL;
@@ -107,13 +86,13 @@ static void copy_settings(struct endpoint *ep, const struct endpoint_settings *s
 
 		ipam->ipv4 = copy_str(a, s->ipam->ipv4);
 		ipam->ipv6 = copy_str(a, s->ipam->ipv6);
-		ipam->link_local = copy_strs(a, &s->ipam->link_local);
+		ipam->link_local = strs_copy(a, &s->ipam->link_local);
 		ep->want.ipam = ipam;
 	}
-	ep->want.links = copy_strs(a, &s->links);
-	ep->want.aliases = copy_strs(a, &s->aliases);
+	ep->want.links = strs_copy(a, &s->links);
+	ep->want.aliases = strs_copy(a, &s->aliases);
 	ep->want.mac_address = copy_str(a, s->mac_address);
-	ep->want.driver_opts = copy_map(a, &s->driver_opts);
+	ep->want.driver_opts = strmap_copy(a, &s->driver_opts);
 }
 
 int endpoints_load(struct container *c, const struct objs *saved, struct err *e)
@@ -170,11 +149,6 @@ struct objs endpoints_save(const struct container *c, struct arena *a)
 
 /* ---- what is asked for ---- */
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 static bool same_network(const struct endpoint *ep, const struct network *n, const char *ref)
 {
 	return n ? ep->net == n || strcmp(ep->net_id, n->id) == 0 ||
@@ -215,7 +189,7 @@ static int check_address(const struct network *n, const char *text, uint8_t fami
 {
 	struct ip a;
 
-	if (!is_set(text))
+	if (!str_is_set(text))
 		return 0;
 	if (ip_parse(text, &a) < 0 || a.family != family)
 		return err_set(e, ERR_INVALID, "invalid IPv%d address: %s", family, text);
@@ -255,7 +229,7 @@ static int check_settings(const struct network *n, const struct endpoint_setting
 				return err_set(e, ERR_INVALID, "invalid link-local IP address: %s",
 					       s->ipam->link_local.v[i]);
 	}
-	if (is_set(s->mac_address) && ip_mac_parse(s->mac_address, &mac) < 0)
+	if (str_is_set(s->mac_address) && ip_mac_parse(s->mac_address, &mac) < 0)
 		return err_set(e, ERR_INVALID, "invalid MAC address: %s", s->mac_address);
 	if (endpoint_sysctls(s, "", FD_NONE, e) < 0)
 		return -1;
@@ -352,9 +326,9 @@ int endpoints_configure(struct container *c, const char *networking_json, struct
 		return 0;
 	if (first)
 		merged = *first;
-	if (!is_set(merged.mac_address))
+	if (!str_is_set(merged.mac_address))
 		merged.mac_address = c->meta.config.mac_address;
-	else if (is_set(c->meta.config.mac_address) &&
+	else if (str_is_set(c->meta.config.mac_address) &&
 		 strcmp(merged.mac_address, c->meta.config.mac_address) != 0)
 		return err_set(
 			e, ERR_INVALID,
@@ -505,7 +479,7 @@ static void dns_names(const struct endpoint *ep, struct arena *a, struct strs *r
 				   : i <= ep->want.aliases.n	 ? ep->want.aliases.v[i - 1]
 				   : i == ep->want.aliases.n + 1 ? all[1]
 								 : all[2];
-		bool known = !is_set(name);
+		bool known = !str_is_set(name);
 
 		for (size_t k = 0; k < ret->n; k++)
 			known |= strcmp(ret->v[k], name) == 0;

@@ -14,11 +14,6 @@
 
 #include "base/banned.h"
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 /* ---- addresses ---- */
 
 static int take_wanted(struct network *n, const char *text, uint8_t family, struct ip *ret,
@@ -76,11 +71,11 @@ static int take_addresses(struct endpoint *ep, struct err *e)
 	struct network *n = ep->net;
 	struct ip ip4 = {0}, ip6 = {0};
 
-	if (n->ipv4 && (want && is_set(want->ipv4) ? take_wanted(n, want->ipv4, 4, &ip4, e)
-						   : take_next(n, 4, ep->ip4, &ip4, e)) < 0)
+	if (n->ipv4 && (want && str_is_set(want->ipv4) ? take_wanted(n, want->ipv4, 4, &ip4, e)
+						       : take_next(n, 4, ep->ip4, &ip4, e)) < 0)
 		return -1;
-	if (n->ipv6 && (want && is_set(want->ipv6) ? take_wanted(n, want->ipv6, 6, &ip6, e)
-						   : take_next(n, 6, ep->ip6, &ip6, e)) < 0) {
+	if (n->ipv6 && (want && str_is_set(want->ipv6) ? take_wanted(n, want->ipv6, 6, &ip6, e)
+						       : take_next(n, 6, ep->ip6, &ip6, e)) < 0) {
 		release(n, ip4);
 		return -1;
 	}
@@ -107,15 +102,15 @@ static void choose_name(struct endpoint *ep)
 	const char *prefix = strmap_get(&ep->net->options,
 					"com.docker.network.container_iface_prefix");
 
-	if (is_set(wanted)) {
+	if (str_is_set(wanted)) {
 		snprintf(ep->ifname, sizeof ep->ifname, "%s", wanted);
 		return;
 	}
 	for (int i = 0;; i++) {
 		bool used = false;
 
-		snprintf(ep->ifname, sizeof ep->ifname, "%.10s%d", is_set(prefix) ? prefix : "eth",
-			 i);
+		snprintf(ep->ifname, sizeof ep->ifname, "%.10s%d",
+			 str_is_set(prefix) ? prefix : "eth", i);
 		LIST_FOR_EACH (it, &ep->c->endpoints) {
 			const struct endpoint *o = LIST_ENTRY(it, struct endpoint, link);
 

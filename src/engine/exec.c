@@ -75,16 +75,6 @@ static struct exec *find(struct engine *g, const char *id, struct err *e)
 	return x;
 }
 
-static void copy_strs(struct strs *s, struct arena *a)
-{
-	struct strs n = {
-		.n = s->n, .set = s->set, .v = arena_alloc(a, (s->n + 1) * sizeof(char *))};
-
-	for (size_t i = 0; i < s->n; i++)
-		n.v[i] = arena_strdup(a, s->v[i]);
-	*s = n;
-}
-
 int engine_exec_create(struct engine *g, struct container *c, const char *ref,
 		       const struct exec_config *body, char ret_id[static ENGINE_ID_MAX],
 		       struct err *e)
@@ -107,8 +97,8 @@ int engine_exec_create(struct engine *g, struct container *c, const char *ref,
 	x = NEW(struct exec);
 	x->arena = arena_new();
 	x->config = *body;
-	copy_strs(&x->config.env, x->arena);
-	copy_strs(&x->config.cmd, x->arena);
+	x->config.env = strs_copy(x->arena, &x->config.env);
+	x->config.cmd = strs_copy(x->arena, &x->config.cmd);
 	x->config.user = arena_strdup(x->arena, body->user);
 	x->config.console_size = arena_strdup(x->arena, body->console_size);
 	x->config.detach_keys = arena_strdup(x->arena, body->detach_keys);

@@ -22,11 +22,6 @@
 #define HOST_GATEWAY "host-gateway"
 #define CHAIN_MAX    16 /* containers that share each other's network */
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 static bool is_host(const struct container *c)
 {
 	return strcmp(c->host.network_mode, "host") == 0;
@@ -75,7 +70,7 @@ void hostfiles_gateway(const struct container *c, struct strs *ret, struct arena
 	struct err ignored = ERR_INIT;
 	struct network *n;
 
-	if (is_set(asked)) {
+	if (str_is_set(asked)) {
 		strs_push(ret, a, asked);
 		return;
 	}
@@ -140,10 +135,10 @@ static const char *own_names(const struct container *c, struct arena *a)
 	const struct container_config *cc = &c->meta.config;
 	const char *fqdn, *dot;
 
-	if (!is_set(cc->hostname))
+	if (!str_is_set(cc->hostname))
 		return NULL;
-	fqdn = is_set(cc->domainname) ? arena_printf(a, "%s.%s", cc->hostname, cc->domainname)
-				      : cc->hostname;
+	fqdn = str_is_set(cc->domainname) ? arena_printf(a, "%s.%s", cc->hostname, cc->domainname)
+					  : cc->hostname;
 	dot = strchr(fqdn, '.');
 	return dot ? arena_printf(a, "%s %.*s", fqdn, (int)(dot - fqdn), fqdn) : fqdn;
 }
@@ -360,7 +355,7 @@ int hostfiles_write(struct container *c, struct err *e)
 		return err_sys(e, dir, "open %s", path);
 	if (shares(c))
 		return 0;
-	buf_addf(&text, "%s\n", is_set(c->meta.config.hostname) ? c->meta.config.hostname : "");
+	buf_addf(&text, "%s\n", str_is_set(c->meta.config.hostname) ? c->meta.config.hostname : "");
 	if (put(dir, "hostname", &text, e) < 0)
 		return -1;
 	buf_reset(&text);

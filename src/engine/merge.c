@@ -7,11 +7,6 @@
 
 #include "base/banned.h"
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 /* Same variable name up to '='. */
 static bool env_same(const char *a, const char *b)
 {
@@ -106,11 +101,11 @@ int merge_image_config(struct container_config *c, const char *image_json, struc
 		merge_set(&c->volumes, &image.volumes, a);
 	merge_set(&c->exposed_ports, &image.exposed_ports, a);
 	merge_labels(&c->labels, &image.labels, a);
-	if (!is_set(c->user))
+	if (!str_is_set(c->user))
 		c->user = image.user;
-	if (!is_set(c->working_dir))
+	if (!str_is_set(c->working_dir))
 		c->working_dir = image.working_dir;
-	if (!is_set(c->stop_signal))
+	if (!str_is_set(c->stop_signal))
 		c->stop_signal = image.stop_signal;
 	if (!c->stop_timeout)
 		c->stop_timeout = image.stop_timeout;
@@ -135,22 +130,22 @@ void host_config_defaults(struct host_config *h, struct arena *a)
 	struct security sec = {0};
 	struct err e = ERR_INIT;
 
-	if (!is_set(h->network_mode) || strcmp(h->network_mode, "default") == 0)
+	if (!str_is_set(h->network_mode) || strcmp(h->network_mode, "default") == 0)
 		h->network_mode = "bridge";
 	if (!h->port_bindings || strcmp(h->port_bindings, "null") == 0)
 		h->port_bindings = "{}";
 	if (!h->console_size || strcmp(h->console_size, "null") == 0)
 		h->console_size = "[0,0]";
-	if (!is_set(h->restart_policy.name))
+	if (!str_is_set(h->restart_policy.name))
 		h->restart_policy.name = "no";
-	if (!is_set(h->log_config.type))
+	if (!str_is_set(h->log_config.type))
 		h->log_config.type = "json-file";
-	if (!is_set(h->ipc_mode))
+	if (!str_is_set(h->ipc_mode))
 		h->ipc_mode = "private";
-	if (!is_set(h->cgroupns_mode))
+	if (!str_is_set(h->cgroupns_mode))
 		h->cgroupns_mode = h->privileged || runtime_cgroup_version() != 2 ? "host"
 										  : "private";
-	if (!is_set(h->runtime))
+	if (!str_is_set(h->runtime))
 		h->runtime = "coracle";
 	if (h->memory_swappiness && *h->memory_swappiness == -1)
 		h->memory_swappiness = NULL;

@@ -8,11 +8,6 @@
 
 #include "base/banned.h"
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 static void network_event(struct network *n, const char *action)
 {
 	engine_event_publish(n->g, "network", action, n->id, "name", n->name, "type",
@@ -33,7 +28,7 @@ static int check_name(struct engine *g, const char *name, struct err *e)
 {
 	static const char *const predefined[] = {"bridge", "host", "none", "default"};
 
-	if (!is_set(name) || !name[strspn(name, " \t")])
+	if (!str_is_set(name) || !name[strspn(name, " \t")])
 		return err_set(e, ERR_INVALID, "invalid network name: network name is empty");
 	for (size_t i = 0; i < ARRAY_SIZE(predefined); i++)
 		if (strcmp(name, predefined[i]) == 0)
@@ -62,7 +57,7 @@ static int check_driver(const struct network_create *b, enum network_driver driv
 			e, ERR_DENIED,
 			"This node is not a swarm manager. Use \"docker swarm init\" or "
 			"\"docker swarm join\" to connect this node to swarm and try again.");
-	if (is_set(b->scope) && strcmp(b->scope, "local") != 0)
+	if (str_is_set(b->scope) && strcmp(b->scope, "local") != 0)
 		return err_set(e, ERR_INVALID,
 			       "invalid scope \"%s\": networks of one engine are local", b->scope);
 	if (b->enable_ipv4 < 0 && b->enable_ipv6 <= 0)
@@ -79,7 +74,7 @@ static const char *config_source(const struct network_create *b, struct arena *a
 	if (!b->config_from || json_parse(b->config_from, strlen(b->config_from), &j, &e) < 0)
 		return NULL;
 	name = json_str(json_get_icase(j, "Network"));
-	return is_set(name) ? arena_strdup(a, name) : NULL;
+	return str_is_set(name) ? arena_strdup(a, name) : NULL;
 }
 
 /* --config-from: everything but name and driver comes from another network's row. */

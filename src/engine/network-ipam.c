@@ -12,11 +12,6 @@
 #define BASES_MAX 64
 #define INVALID	  "invalid network config:\n"
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 /* ---- what is asked for ---- */
 
 static int parse_subnet(const struct network *n, const char *text, struct ip_prefix *ret,
@@ -103,9 +98,9 @@ static int parse_config(struct network *n, const struct ipam_config *c, struct n
 	if (parse_subnet(n, c->subnet, &s->subnet, e) < 0)
 		return -1;
 	s->range = s->subnet;
-	if (is_set(c->ip_range) && parse_range(c->ip_range, &s->subnet, &s->range, e) < 0)
+	if (str_is_set(c->ip_range) && parse_range(c->ip_range, &s->subnet, &s->range, e) < 0)
 		return -1;
-	if (is_set(c->gateway) &&
+	if (str_is_set(c->gateway) &&
 	    parse_address("gateway", c->gateway, &s->subnet, &s->gateway, e) < 0)
 		return -1;
 	for (size_t i = 0; i < c->aux.n; i++)
@@ -261,7 +256,7 @@ static void write_back(struct network *n)
 	n->ipam.config = (struct objs){.v = v, .n = n->nsubnets, .set = true};
 }
 
-int network_addresses(struct network *n, struct err *e)
+static int fill_addresses(struct network *n, struct err *e)
 {
 	const struct ipam_config *c = n->ipam.config.v;
 	bool have4 = false, have6 = false;
@@ -273,8 +268,8 @@ int network_addresses(struct network *n, struct err *e)
 	for (size_t i = 0; i < n->ipam.config.n; i++) {
 		struct network_subnet *s = &n->subnet[n->nsubnets];
 
-		if (!is_set(c[i].subnet)) {
-			if (is_set(c[i].ip_range) || is_set(c[i].gateway))
+		if (!str_is_set(c[i].subnet)) {
+			if (str_is_set(c[i].ip_range) || str_is_set(c[i].gateway))
 				return err_set(e, ERR_INVALID,
 					       INVALID
 					       "invalid subnet : an ip-range or a gateway needs "
@@ -299,6 +294,17 @@ int network_addresses(struct network *n, struct err *e)
 			return -1;
 	write_back(n);
 	return 0;
+}
+
+/* A network whose row no longer fits is still shown and removed: it then has no subnet at all, not
+ * one without a pool. */
+int network_addresses(struct network *n, struct err *e)
+{
+	int rc = fill_addresses(n, e);
+
+	if (rc < 0)
+		network_addresses_free(n);
+	return rc;
 }
 
 void network_addresses_free(struct network *n)

@@ -34,11 +34,6 @@ static const struct json_schema saved_schema = {"network", sizeof(struct network
 
 static const char *const driver_names[] = {"bridge", "macvlan", "ipvlan", "host", "null"};
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 /* ---- lookup ---- */
 
 bool network_is_default(const struct network *n)
@@ -118,7 +113,7 @@ static int option_interface(struct network *n, const char *key, const char *othe
 {
 	const char *v = strmap_get(&n->options, key);
 
-	if (!is_set(v))
+	if (!str_is_set(v))
 		v = otherwise;
 	if (strlen(v) >= sizeof n->bridge || strpbrk(v, "/ \t\n:") || !strcmp(v, ".") ||
 	    !strcmp(v, ".."))
@@ -160,7 +155,7 @@ int network_options(struct network *n, struct err *e)
 	    option_bool(n, "com.docker.network.bridge.enable_ip_masquerade", true, &n->masquerade,
 			e) < 0)
 		return -1;
-	if (is_set(host_ip) && (ip_parse(host_ip, &n->host_ip) < 0 || n->host_ip.family != 4))
+	if (str_is_set(host_ip) && (ip_parse(host_ip, &n->host_ip) < 0 || n->host_ip.family != 4))
 		return err_set(e, ERR_INVALID, "failed to parse host_binding_ipv4 value: %s",
 			       host_ip);
 	LIST_FOR_EACH (it, &n->g->networks) {
@@ -177,20 +172,9 @@ int network_options(struct network *n, struct err *e)
 
 /* ---- objects and rows ---- */
 
-static struct strmap copy_map(struct arena *a, const struct strmap *m)
-{
-	struct strmap ret = {
-		.v = arena_alloc(a, (m->n + 1) * sizeof *m->v), .n = m->n, .set = true};
-
-	for (size_t i = 0; i < m->n; i++)
-		ret.v[i] = (struct strmap_entry){arena_strdup(a, m->v[i].k),
-						 arena_strdup(a, m->v[i].v)};
-	return ret;
-}
-
 static const char *copy_str(struct arena *a, const char *s)
 {
-	return is_set(s) ? arena_strdup(a, s) : NULL;
+	return str_is_set(s) ? arena_strdup(a, s) : NULL;
 }
 
 static void copy_ipam(struct arena *a, const struct ipam *from, struct ipam *ret)
@@ -198,16 +182,15 @@ static void copy_ipam(struct arena *a, const struct ipam *from, struct ipam *ret
 	const struct ipam_config *v = from->config.v;
 	struct ipam_config *config = arena_alloc(a, (from->config.n + 1) * sizeof *config);
 
-	*ret = (struct ipam){.driver = is_set(from->driver) ? arena_strdup(a, from->driver)
-							    : "default",
-			     .options = copy_map(a, &from->options),
+	*ret = (struct ipam){.driver = str_is_set(from->driver) ? arena_strdup(a, from->driver)
+								: "default",
+			     .options = strmap_copy(a, &from->options),
 			     .config = {.v = config, .n = from->config.n, .set = true}};
-	ret->options.set = from->options.set;
 	for (size_t i = 0; i < from->config.n; i++)
 		config[i] = (struct ipam_config){.subnet = copy_str(a, v[i].subnet),
 						 .ip_range = copy_str(a, v[i].ip_range),
 						 .gateway = copy_str(a, v[i].gateway),
-						 .aux = copy_map(a, &v[i].aux)};
+						 .aux = strmap_copy(a, &v[i].aux)};
 }
 
 void network_free(struct network *n)
@@ -241,8 +224,8 @@ struct network *network_new(struct engine *g, const struct network_create *d,
 	n->internal = d->internal;
 	n->attachable = d->attachable;
 	n->config_only = d->config_only;
-	n->options = copy_map(a, &d->options);
-	n->labels = copy_map(a, &d->labels);
+	n->options = strmap_copy(a, &d->options);
+	n->labels = strmap_copy(a, &d->labels);
 	n->config_from = d->config_from && strcmp(d->config_from, "null") != 0
 				 ? arena_strdup(a, d->config_from)
 				 : NULL;
@@ -282,7 +265,7 @@ int network_save(struct network *n, struct err *e)
 
 int network_driver_find(const char *name, enum network_driver *ret, struct err *e)
 {
-	if (!is_set(name) || strcmp(name, "default") == 0)
+	if (!str_is_set(name) || strcmp(name, "default") == 0)
 		name = "bridge";
 	for (size_t i = 0; i < ARRAY_SIZE(driver_names); i++) {
 		if (strcmp(name, driver_names[i]) == 0) {
@@ -308,7 +291,7 @@ static int load_one(const char *key, const char *json, void *ud)
 	struct network *n;
 
 	if (json_decode_text(json, strlen(json), &saved_schema, &s, a, &e) < 0 ||
-	    !is_set(s.def.name) || network_driver_find(s.def.driver, &driver, &e) < 0) {
+	    !str_is_set(s.def.name) || network_driver_find(s.def.driver, &driver, &e) < 0) {
 		log_error("network %.12s: its row cannot be read: %s", key, e.text);
 		return 0;
 	}
@@ -348,21 +331,21 @@ static void default_bridge(struct engine *g, struct network_create *d, struct ar
 	char text[IP_TEXT_MAX];
 	size_t n = 0, no = 0;
 
-	if (is_set(c->bip) && ip_prefix_parse(c->bip, &bip) == 0) {
+	if (str_is_set(c->bip) && ip_prefix_parse(c->bip, &bip) == 0) {
 		struct ip_prefix net = {ip_mask(bip), bip.len};
 
 		v[n].subnet = arena_strdup(a, ip_prefix_format(net, text));
 		v[n].gateway = arena_strdup(a, ip_format(bip.ip, text));
-		v[n].ip_range = is_set(c->fixed_cidr) ? c->fixed_cidr : NULL;
+		v[n].ip_range = str_is_set(c->fixed_cidr) ? c->fixed_cidr : NULL;
 		n++;
-	} else if (is_set(c->fixed_cidr)) {
+	} else if (str_is_set(c->fixed_cidr)) {
 		v[n++].subnet = c->fixed_cidr;
 	}
-	if (n > 0 && is_set(c->default_gateway))
+	if (n > 0 && str_is_set(c->default_gateway))
 		v[0].gateway = c->default_gateway;
-	if (c->ipv6 > 0 && is_set(c->fixed_cidr_v6)) {
+	if (c->ipv6 > 0 && str_is_set(c->fixed_cidr_v6)) {
 		v[n].subnet = c->fixed_cidr_v6;
-		v[n].gateway = is_set(c->default_gateway_v6) ? c->default_gateway_v6 : NULL;
+		v[n].gateway = str_is_set(c->default_gateway_v6) ? c->default_gateway_v6 : NULL;
 		n++;
 	}
 	d->ipam.config = (struct objs){.v = v, .n = n, .set = true};
@@ -373,9 +356,9 @@ static void default_bridge(struct engine *g, struct network_create *d, struct ar
 	o[no++] = (struct strmap_entry){"com.docker.network.bridge.enable_ip_masquerade",
 					docker_bool(c->ip_masq)};
 	o[no++] = (struct strmap_entry){"com.docker.network.bridge.host_binding_ipv4",
-					is_set(c->ip) ? c->ip : "0.0.0.0"};
+					str_is_set(c->ip) ? c->ip : "0.0.0.0"};
 	o[no++] = (struct strmap_entry){"com.docker.network.bridge.name",
-					is_set(c->bridge) ? c->bridge : own_bridge(g, a)};
+					str_is_set(c->bridge) ? c->bridge : own_bridge(g, a)};
 	o[no++] = (struct strmap_entry){
 		"com.docker.network.driver.mtu",
 		c->mtu && *c->mtu > 0 ? arena_printf(a, "%lld", (long long)*c->mtu) : "1500"};
@@ -393,7 +376,7 @@ static int predefine(struct engine *g, const char *name, enum network_driver dri
 	struct network *n;
 	bool known = store_doc_get(g->store, DOC_PREDEFINED, name, &text, &ignored) == 0 &&
 		     json_decode_text(text, strlen(text), &saved_schema, &s, a, &ignored) == 0 &&
-		     is_set(s.id);
+		     str_is_set(s.id);
 
 	if (driver == NET_BRIDGE) {
 		default_bridge(g, &d, a);
@@ -412,9 +395,10 @@ static int predefine(struct engine *g, const char *name, enum network_driver dri
 	if (network_options(n, &ignored) < 0 ||
 	    (driver == NET_BRIDGE && network_addresses(n, &ignored) < 0))
 		log_error("network %s: %s", n->name, ignored.text);
-	n->asked_subnets = is_set(g->config->bip) || is_set(g->config->fixed_cidr);
+	n->asked_subnets = str_is_set(g->config->bip) || str_is_set(g->config->fixed_cidr);
 	list_add_tail(&g->networks, &n->link);
-	return known ? 0 : network_save(n, e);
+	/* a subnet that was chosen is kept; one of the configuration is asked for each time */
+	return known && s.asked_subnets == n->asked_subnets ? 0 : network_save(n, e);
 }
 
 int networks_load(struct engine *g, struct err *e)

@@ -54,11 +54,6 @@ static const char *const default_caps[] = {
 	NULL,
 };
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 static const int64_t *boxed(struct arena *a, int64_t v)
 {
 	int64_t *p = arena_alloc(a, sizeof(*p));
@@ -226,7 +221,7 @@ static void user_mounts(const struct ocispec_in *in, struct objs *m, struct aren
 	qsort(order, total, sizeof(*order), by_depth);
 	for (size_t i = 0; i < total; i++) {
 		const struct mount_point *x = order[i];
-		const char *prop = is_set(x->propagation) ? x->propagation : "rprivate";
+		const char *prop = str_is_set(x->propagation) ? x->propagation : "rprivate";
 		struct strs o;
 
 		if (strcmp(x->type, "tmpfs") == 0) {
@@ -378,9 +373,9 @@ static int host_devices(const struct host_config *h, struct objs *devices, struc
 
 	for (size_t i = 0; i < h->devices.n; i++) {
 		const char *src = d[i].path_on_host,
-			   *dst = is_set(d[i].path_in_container) ? d[i].path_in_container : src;
-		const char *access = is_set(d[i].cgroup_permissions) ? d[i].cgroup_permissions
-								     : "rwm";
+			   *dst = str_is_set(d[i].path_in_container) ? d[i].path_in_container : src;
+		const char *access = str_is_set(d[i].cgroup_permissions) ? d[i].cgroup_permissions
+									 : "rwm";
 		struct stat st;
 
 		if (stat(src, &st) < 0)
@@ -467,8 +462,8 @@ void ocispec_resources(const struct host_config *h, struct oci_resources *ret, s
 		m->swappiness = h->memory_swappiness;
 	m->disable_oom_killer = h->oom_kill_disable > 0 ? 1 : 0;
 	cpu = h->cpu_shares || h->nano_cpus || h->cpu_quota || h->cpu_period ||
-	      h->cpu_realtime_period || h->cpu_realtime_runtime || is_set(h->cpuset_cpus) ||
-	      is_set(h->cpuset_mems);
+	      h->cpu_realtime_period || h->cpu_realtime_runtime || str_is_set(h->cpuset_cpus) ||
+	      str_is_set(h->cpuset_mems);
 	if (h->cpu_shares)
 		c->shares = boxed(a, h->cpu_shares);
 	if (h->nano_cpus > 0) {
@@ -483,8 +478,8 @@ void ocispec_resources(const struct host_config *h, struct oci_resources *ret, s
 		c->realtime_period = boxed(a, h->cpu_realtime_period);
 	if (h->cpu_realtime_runtime)
 		c->realtime_runtime = boxed(a, h->cpu_realtime_runtime);
-	c->cpus = is_set(h->cpuset_cpus) ? h->cpuset_cpus : NULL;
-	c->mems = is_set(h->cpuset_mems) ? h->cpuset_mems : NULL;
+	c->cpus = str_is_set(h->cpuset_cpus) ? h->cpuset_cpus : NULL;
+	c->mems = str_is_set(h->cpuset_mems) ? h->cpuset_mems : NULL;
 	if (memory)
 		ret->memory = m;
 	if (cpu)
@@ -573,7 +568,7 @@ static struct strs environment(const struct ocispec_in *in, bool tty, const char
 	struct strs env = {.set = true};
 
 	strs_push(&env, a, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-	if (is_set(hostname))
+	if (str_is_set(hostname))
 		strs_push(&env, a, arena_printf(a, "HOSTNAME=%s", hostname));
 	if (tty)
 		strs_push(&env, a, "TERM=xterm");
@@ -616,13 +611,13 @@ static int process(const struct ocispec_in *in, struct oci_process *p, struct ar
 		p->console_size = box;
 	}
 	/* Not left out: root may be a member of further groups. */
-	p->user.username = is_set(c->user) ? c->user : "0";
+	p->user.username = str_is_set(c->user) ? c->user : "0";
 	p->user.group_add = h->group_add;
 	strs_push(&p->args, a, in->path);
 	for (size_t i = 0; i < in->args->n; i++)
 		strs_push(&p->args, a, in->args->v[i]);
 	p->env = environment(in, c->tty, c->hostname, a);
-	p->cwd = is_set(c->working_dir) ? c->working_dir : "/";
+	p->cwd = str_is_set(c->working_dir) ? c->working_dir : "/";
 	p->capabilities = capability_sets(capabilities(h, h->privileged, a), a);
 	rlimits(h, &p->rlimits, a);
 	p->no_new_privileges = sec.no_new_privileges;
@@ -644,15 +639,15 @@ static void namespaces(const struct ocispec_in *in, struct objs *n, struct arena
 	const struct host_config *h = in->host;
 
 	namespace_add(n, a, "mount", NULL);
-	if (!is_set(h->network_mode) || strcmp(h->network_mode, "host") != 0)
+	if (!str_is_set(h->network_mode) || strcmp(h->network_mode, "host") != 0)
 		namespace_add(n, a, "network", in->net_ns);
-	if (!is_set(h->uts_mode) || strcmp(h->uts_mode, "host") != 0)
+	if (!str_is_set(h->uts_mode) || strcmp(h->uts_mode, "host") != 0)
 		namespace_add(n, a, "uts", NULL);
-	if (!is_set(h->pid_mode) || strcmp(h->pid_mode, "host") != 0)
+	if (!str_is_set(h->pid_mode) || strcmp(h->pid_mode, "host") != 0)
 		namespace_add(n, a, "pid", in->pid_ns);
-	if (!is_set(h->ipc_mode) || strcmp(h->ipc_mode, "host") != 0)
+	if (!str_is_set(h->ipc_mode) || strcmp(h->ipc_mode, "host") != 0)
 		namespace_add(n, a, "ipc", in->ipc_ns);
-	if (is_set(h->cgroupns_mode) && strcmp(h->cgroupns_mode, "private") == 0)
+	if (str_is_set(h->cgroupns_mode) && strcmp(h->cgroupns_mode, "private") == 0)
 		namespace_add(n, a, "cgroup", NULL);
 }
 
@@ -694,7 +689,7 @@ static int kernel_part(const struct ocispec_in *in, struct oci_linux *l, struct 
 			r->devices.n--;
 	}
 	l->resources = r;
-	if (!is_set(h->network_mode) || (strcmp(h->network_mode, "host") != 0 && !in->net_ns)) {
+	if (!str_is_set(h->network_mode) || (strcmp(h->network_mode, "host") != 0 && !in->net_ns)) {
 		l->sysctl.v = arena_alloc(a, (h->sysctls.n + 2) * sizeof(*l->sysctl.v));
 		if (!strmap_get(&h->sysctls, "net.ipv4.ip_unprivileged_port_start"))
 			l->sysctl.v[l->sysctl.n++] = (struct strmap_entry){
@@ -737,13 +732,13 @@ int ocispec_build(const struct ocispec_in *in, struct oci_config *ret, struct ar
 	struct oci_linux *l = arena_alloc(a, sizeof(*l));
 	struct oci_root *root = arena_alloc(a, sizeof(*root));
 	struct oci_config c = {.oci_version = "1.2.0", .process = p, .root = root, .linux_ = l};
-	bool host_uts = is_set(in->host->uts_mode) && strcmp(in->host->uts_mode, "host") == 0;
+	bool host_uts = str_is_set(in->host->uts_mode) && strcmp(in->host->uts_mode, "host") == 0;
 
 	if (process(in, p, a, e) < 0 || kernel_part(in, l, a, e) < 0)
 		return -1;
 	if (!host_uts) {
 		c.hostname = in->config->hostname;
-		c.domainname = is_set(in->config->domainname) ? in->config->domainname : NULL;
+		c.domainname = str_is_set(in->config->domainname) ? in->config->domainname : NULL;
 	}
 	root->path = "rootfs";
 	root->readonly = in->host->readonly_rootfs;
@@ -778,9 +773,9 @@ int ocispec_exec(const struct ocispec_in *in, const struct exec_config *x, struc
 	p.env = environment(in, x->tty, in->config->hostname, a);
 	for (size_t i = 0; i < x->env.n; i++)
 		env_set(&p.env, x->env.v[i], a);
-	if (is_set(x->user))
+	if (str_is_set(x->user))
 		p.user.username = x->user;
-	if (is_set(x->working_dir))
+	if (str_is_set(x->working_dir))
 		p.cwd = x->working_dir;
 	if (x->privileged)
 		p.capabilities = capability_sets(capabilities(in->host, true, a), a);

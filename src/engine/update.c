@@ -9,11 +9,6 @@
 
 #include "base/banned.h"
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 /* Lay the posted values over the old ones; zero means "leave". */
 static void apply(struct host_config *h, const struct host_config *u, struct arena *a)
 {
@@ -24,7 +19,7 @@ static void apply(struct host_config *h, const struct host_config *u, struct are
 	if (u->m)                                                                                  \
 	h->m = memcpy(arena_alloc(a, sizeof(int64_t)), u->m, sizeof(int64_t))
 #define TEXT(m)                                                                                    \
-	if (is_set(u->m))                                                                          \
+	if (str_is_set(u->m))                                                                      \
 	h->m = arena_strdup(a, u->m)
 	NUMBER(cpu_shares);
 	NUMBER(memory);
@@ -46,7 +41,7 @@ static void apply(struct host_config *h, const struct host_config *u, struct are
 #undef NUMBER
 #undef BOXED
 #undef TEXT
-	if (is_set(u->restart_policy.name))
+	if (str_is_set(u->restart_policy.name))
 		h->restart_policy.maximum_retry_count = u->restart_policy.maximum_retry_count;
 	if (u->nano_cpus)
 		h->cpu_period = h->cpu_quota = 0;

@@ -25,11 +25,6 @@ void warnings_add(struct warnings *w, const char *text)
 		w->v[w->n++] = arena_strdup(w->a, text);
 }
 
-static bool is_set(const char *s)
-{
-	return s && *s;
-}
-
 static bool is_one_of(const char *s, const char *const *list)
 {
 	for (; *list; list++)
@@ -118,9 +113,9 @@ static int validate_health(const struct healthcheck *h, struct err *e)
 
 int validate_config(const struct container_config *c, struct err *e)
 {
-	if (is_set(c->hostname) && validate_hostname(c->hostname, e) < 0)
+	if (str_is_set(c->hostname) && validate_hostname(c->hostname, e) < 0)
 		return -1;
-	if (is_set(c->working_dir) && c->working_dir[0] != '/')
+	if (str_is_set(c->working_dir) && c->working_dir[0] != '/')
 		return err_set(
 			e, ERR_INVALID,
 			"the working directory '%s' is invalid, it needs to be an absolute path",
@@ -129,11 +124,11 @@ int validate_config(const struct container_config *c, struct err *e)
 		if (c->env.v[i][0] == '\0' || c->env.v[i][0] == '=')
 			return err_set(e, ERR_INVALID, "invalid environment variable: %s",
 				       c->env.v[i]);
-	if (is_set(c->stop_signal) && signal_parse(c->stop_signal) < 0)
+	if (str_is_set(c->stop_signal) && signal_parse(c->stop_signal) < 0)
 		return err_set(e, ERR_INVALID, "invalid signal: %s", c->stop_signal);
 	if (c->healthcheck && validate_health(c->healthcheck, e) < 0)
 		return -1;
-	if (is_set(c->mac_address))
+	if (str_is_set(c->mac_address))
 		return not_built(e, "--mac-address");
 	for (size_t i = 0; i < c->volumes.n; i++)
 		if (c->volumes.v[i][0] != '/')
@@ -239,11 +234,11 @@ static int validate_cpu(const struct host_config *h, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth are for "
 			       "Windows only");
-	if (is_set(h->cpuset_cpus) && !cpuset_is_valid(h->cpuset_cpus))
+	if (str_is_set(h->cpuset_cpus) && !cpuset_is_valid(h->cpuset_cpus))
 		return err_set(e, ERR_INVALID,
 			       "Invalid value %s for cpuset cpus: invalid format: %s",
 			       h->cpuset_cpus, h->cpuset_cpus);
-	if (is_set(h->cpuset_mems) && !cpuset_is_valid(h->cpuset_mems))
+	if (str_is_set(h->cpuset_mems) && !cpuset_is_valid(h->cpuset_mems))
 		return err_set(e, ERR_INVALID,
 			       "Invalid value %s for cpuset mems: invalid format: %s",
 			       h->cpuset_mems, h->cpuset_mems);
@@ -272,7 +267,7 @@ int validate_resources(const struct host_config *h, struct warnings *w, struct e
 
 	if (validate_memory(h, e) < 0 || validate_cpu(h, e) < 0)
 		return -1;
-	if (is_set(h->cpuset_cpus) && cpuset_highest(h->cpuset_cpus) >= (unsigned long)cpus)
+	if (str_is_set(h->cpuset_cpus) && cpuset_highest(h->cpuset_cpus) >= (unsigned long)cpus)
 		return err_set(e, ERR_INVALID,
 			       "Requested CPUs are not available - requested %s, available: 0-%ld",
 			       h->cpuset_cpus, cpus - 1);
@@ -322,10 +317,10 @@ static int validate_modes(const struct host_config *h, const struct container_co
 
 	if (strcmp(net, "container:") == 0)
 		return err_set(e, ERR_INVALID, "invalid container format container:<name|id>");
-	if (str_starts(net, "container:") && is_set(h->uts_mode))
+	if (str_starts(net, "container:") && str_is_set(h->uts_mode))
 		return err_set(e, ERR_INVALID,
 			       "conflicting options: uts mode and the network mode");
-	if (str_starts(net, "container:") && is_set(c->hostname))
+	if (str_starts(net, "container:") && str_is_set(c->hostname))
 		return err_set(e, ERR_INVALID,
 			       "conflicting options: hostname and the network mode");
 	if (h->pid_mode && *h->pid_mode && strcmp(h->pid_mode, "host") != 0 &&
@@ -333,21 +328,21 @@ static int validate_modes(const struct host_config *h, const struct container_co
 		return err_set(e, ERR_INVALID, "invalid PID mode: %s", h->pid_mode);
 	if (h->ipc_mode && !is_one_of(h->ipc_mode, ipc) && !str_starts(h->ipc_mode, "container:"))
 		return err_set(e, ERR_INVALID, "invalid IPC mode: %s", h->ipc_mode);
-	if (is_set(h->uts_mode) && strcmp(h->uts_mode, "host") != 0)
+	if (str_is_set(h->uts_mode) && strcmp(h->uts_mode, "host") != 0)
 		return err_set(e, ERR_INVALID, "invalid UTS mode: %s", h->uts_mode);
-	if (is_set(h->uts_mode) && is_set(c->hostname))
+	if (str_is_set(h->uts_mode) && str_is_set(c->hostname))
 		return err_set(e, ERR_INVALID, "conflicting options: hostname and the UTS mode");
-	if (is_set(h->cgroupns_mode) && strcmp(h->cgroupns_mode, "host") != 0 &&
+	if (str_is_set(h->cgroupns_mode) && strcmp(h->cgroupns_mode, "host") != 0 &&
 	    strcmp(h->cgroupns_mode, "private") != 0)
 		return err_set(e, ERR_INVALID, "invalid cgroup namespace mode: %s",
 			       h->cgroupns_mode);
-	if (is_set(h->userns_mode) && strcmp(h->userns_mode, "host") != 0)
+	if (str_is_set(h->userns_mode) && strcmp(h->userns_mode, "host") != 0)
 		return err_set(e, ERR_INVALID, "invalid USER mode: %s", h->userns_mode);
-	if (is_set(h->isolation) && strcmp(h->isolation, "default") != 0)
+	if (str_is_set(h->isolation) && strcmp(h->isolation, "default") != 0)
 		return err_set(e, ERR_INVALID,
 			       "invalid isolation (%s): linux only supports 'default'",
 			       h->isolation);
-	if (is_set(h->runtime) && strcmp(h->runtime, "coracle") != 0 &&
+	if (str_is_set(h->runtime) && strcmp(h->runtime, "coracle") != 0 &&
 	    strcmp(h->runtime, "runc") != 0 && strcmp(h->runtime, "io.containerd.runc.v2") != 0)
 		return err_set(e, ERR_INVALID, "unknown or invalid runtime name: %s", h->runtime);
 	return 0;
@@ -372,8 +367,8 @@ static int validate_lists(const struct host_config *h, struct err *e)
 				       (long long)u[i].soft, (long long)u[i].hard);
 	}
 	for (size_t i = 0; i < h->devices.n; i++)
-		if (!is_set(d[i].path_on_host) ||
-		    (is_set(d[i].path_in_container) && d[i].path_in_container[0] != '/'))
+		if (!str_is_set(d[i].path_on_host) ||
+		    (str_is_set(d[i].path_in_container) && d[i].path_in_container[0] != '/'))
 			return err_set(e, ERR_INVALID, "bad format for path: %s",
 				       d[i].path_on_host ? d[i].path_on_host : "");
 	for (size_t i = 0; i < h->device_cgroup_rules.n; i++) {
@@ -414,7 +409,7 @@ static int validate_lists(const struct host_config *h, struct err *e)
 
 static int validate_not_built(const struct host_config *h, struct err *e)
 {
-	if (is_set(h->volume_driver) && strcmp(h->volume_driver, "local") != 0)
+	if (str_is_set(h->volume_driver) && strcmp(h->volume_driver, "local") != 0)
 		return volume_driver_unknown(h->volume_driver, e);
 	if (h->storage_opt.n > 0)
 		return not_built(e, "--storage-opt");
@@ -422,7 +417,7 @@ static int validate_not_built(const struct host_config *h, struct err *e)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "could not select device driver: device requests (--gpus) are not "
 			       "built in coracle yet");
-	if (is_set(h->cgroup))
+	if (str_is_set(h->cgroup))
 		return err_set(e, ERR_INVALID, "invalid cgroup spec: %s", h->cgroup);
 	return 0;
 }
