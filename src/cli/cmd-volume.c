@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* volume and network commands, and prune of everything. */
+/* volume commands, and prune of everything. */
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/run.h"
@@ -90,33 +90,6 @@ void volume_row(const struct json *v, struct buf *out)
 	jw_obj_end(&w);
 }
 
-static int by_name(const void *a, const void *b)
-{
-	const struct json *const *x = a, *const *y = b;
-	const char *p = json_str(json_get(*x, "Name")), *q = json_str(json_get(*y, "Name"));
-
-	return strcmp(p ? p : "", q ? q : "");
-}
-
-static int sorted_rows(struct list_out *l, const struct json *list,
-		       void (*row)(const struct json *j, bool no_trunc, struct buf *out),
-		       bool no_trunc, struct err *e)
-{
-	size_t n = json_len(list);
-	AUTO_FREE const struct json **all = xcalloc(n + 1, sizeof *all);
-	int rc = 0;
-
-	for (size_t i = 0; i < n; i++)
-		all[i] = json_at(list, i);
-	qsort(all, n, sizeof *all, by_name);
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		AUTO_BUF struct buf text = BUF_INIT(1U << 20);
-		row(all[i], no_trunc, &text);
-		rc = list_row(l, buf_text(&text), e);
-	}
-	return rc;
-}
-
 static void volume_row_any(const struct json *v, bool no_trunc, struct buf *out)
 {
 	(void)no_trunc;
@@ -141,68 +114,7 @@ int cmd_volume_ls(struct cli *c, struct opts *o)
 			&l, opts_str(o, "format"),
 			opts_bool(o, "quiet") ? "{{.Name}}" : "table {{.Driver}}\\t{{.Name}}", &e);
 	if (rc == 0)
-		rc = sorted_rows(&l, json_get(j, "Volumes"), volume_row_any, false, &e);
-	list_end(&l, rc == 0);
-	return rc < 0 ? cli_fail(c, &e) : 0;
-}
-
-static const struct format_header network_headers[] = {
-	{"ID", "NETWORK ID"},	  {"Name", "NAME"},	{"Driver", "DRIVER"},
-	{"Scope", "SCOPE"},	  {"IPv4", "IPV4"},	{"IPv6", "IPV6"},
-	{"Internal", "INTERNAL"}, {"Labels", "LABELS"}, {"CreatedAt", "CREATED AT"},
-};
-
-static void network_row(const struct json *n, bool no_trunc, struct buf *out)
-{
-	struct jw w = JW_INIT(out);
-	AUTO_BUF struct buf labels = BUF_INIT(1U << 20);
-	AUTO_BUF struct buf created = BUF_INIT(256);
-	const char *time = json_str(json_get(n, "Created"));
-	char id[13];
-
-	format_labels(json_get(n, "Labels"), &labels);
-	for (const char *s = time ? time : ""; *s; s++) {
-		if (*s == 'T')
-			buf_addc(&created, ' ');
-		else if (*s == 'Z')
-			buf_adds(&created, " +0000 UTC");
-		else
-			buf_addc(&created, *s);
-	}
-	jw_obj(&w);
-	jw_kv_str(&w, "CreatedAt", buf_text(&created));
-	jw_kv_str(&w, "Driver", json_str(json_get(n, "Driver")));
-	jw_kv_str(&w, "ID", format_short_id(json_str(json_get(n, "Id")), no_trunc, id));
-	jw_kv_str(&w, "IPv4", json_bool(json_get(n, "EnableIPv4")) ? "true" : "false");
-	jw_kv_str(&w, "IPv6", json_bool(json_get(n, "EnableIPv6")) ? "true" : "false");
-	jw_kv_str(&w, "Internal", json_bool(json_get(n, "Internal")) ? "true" : "false");
-	jw_kv_str(&w, "Labels", buf_text(&labels));
-	jw_kv_str(&w, "Name", json_str(json_get(n, "Name")));
-	jw_kv_str(&w, "Scope", json_str(json_get(n, "Scope")));
-	jw_obj_end(&w);
-}
-
-int cmd_network_ls(struct cli *c, struct opts *o)
-{
-	AUTO_BUF struct buf path = BUF_INIT(1U << 20);
-	AUTO(json) struct json *j = NULL;
-	struct list_out l = {.type_name = "*network.networkContext",
-			     .headers = network_headers,
-			     .nheaders = ARRAY_SIZE(network_headers)};
-	struct err e = ERR_INIT;
-
-	buf_adds(&path, "/networks");
-	int rc = format_filters(&path, opts_get(o, "filter"), &e);
-	if (rc == 0)
-		rc = client_json(c, "GET", path.p, NULL, &j, &e);
-	if (rc == 0)
-		rc = list_begin(&l, opts_str(o, "format"),
-				opts_bool(o, "quiet")
-					? "{{.ID}}"
-					: "table {{.ID}}\\t{{.Name}}\\t{{.Driver}}\\t{{.Scope}}",
-				&e);
-	if (rc == 0)
-		rc = sorted_rows(&l, j, network_row, opts_bool(o, "no-trunc"), &e);
+		rc = list_rows_by_name(&l, json_get(j, "Volumes"), volume_row_any, false, &e);
 	list_end(&l, rc == 0);
 	return rc < 0 ? cli_fail(c, &e) : 0;
 }

@@ -123,6 +123,33 @@ int list_row(struct list_out *l, const char *json, struct err *e)
 	return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct json *const *x = a, *const *y = b;
+	const char *p = json_str(json_get(*x, "Name")), *q = json_str(json_get(*y, "Name"));
+
+	return strcmp(p ? p : "", q ? q : "");
+}
+
+int list_rows_by_name(struct list_out *l, const struct json *list,
+		      void (*row)(const struct json *j, bool no_trunc, struct buf *out),
+		      bool no_trunc, struct err *e)
+{
+	size_t n = json_len(list);
+	AUTO_FREE const struct json **all = xcalloc(n + 1, sizeof *all);
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++)
+		all[i] = json_at(list, i);
+	qsort(all, n, sizeof *all, by_name);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		AUTO_BUF struct buf text = BUF_INIT(1U << 20);
+		row(all[i], no_trunc, &text);
+		rc = list_row(l, buf_text(&text), e);
+	}
+	return rc;
+}
+
 int list_row_fields(struct list_out *l, gt_field_fn field,
 		    void (*json)(const void *row, struct buf *out), const void *row, struct err *e)
 {

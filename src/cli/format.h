@@ -32,6 +32,10 @@ struct list_out {
 int list_begin(struct list_out *l, const char *format, const char *def, struct err *e);
 /* One row: a JSON object of its fields. */
 int list_row(struct list_out *l, const char *json, struct err *e);
+/* A row of each item of an array of objects, sorted by their Name; row() makes its JSON. */
+int list_rows_by_name(struct list_out *l, const struct json *list,
+		      void (*row)(const struct json *j, bool no_trunc, struct buf *out),
+		      bool no_trunc, struct err *e);
 /* The same, the fields made as they are asked for; `json` makes the object when the format wants
  * more than fields. */
 int list_row_fields(struct list_out *l, gt_field_fn field,
