@@ -149,3 +149,18 @@ teardown_file() { stop_engine; }
 	c rm -f rock
 	c network rm stays
 }
+
+@test "a network that the configuration took the subnet from is shown, refuses containers and can be removed" {
+	c network create --ipv6 --subnet 10.86.0.0/24 --subnet fd86::/64 overrun
+	kill -9 "$(engine_pid)"
+	mkdir -p "$HOME_DIR/etc"
+	echo '{"ipv6": true, "fixed-cidr-v6": "fd86::/64"}' >"$HOME_DIR/etc/config.json"
+	run_engine
+	contains "$(tail -n 5 "$HOME_DIR/engine.log")" 'network overrun: invalid pool request: Pool overlaps'
+	run c run --rm --network overrun default true
+	code 125
+	contains "$output" 'no available IPv4 addresses'
+	contains "$(c run --rm default ip -6 -o addr show eth0)" 'fd86::'
+	c network rm overrun
+	rm "$HOME_DIR/etc/config.json"
+}
