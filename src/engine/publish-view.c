@@ -36,15 +36,26 @@ static void show(struct shown_list *l, uint16_t port, enum port_proto proto,
 	l->n++;
 }
 
+/* Numbers in the order of their texts: "8/tcp", "80/tcp", "81/tcp", "9/tcp". */
+static unsigned by_digits(unsigned port)
+{
+	unsigned padding = 0;
+
+	for (; port > 0 && port < 10000; port *= 10)
+		padding++;
+	return port * 8 + 8 - padding; /* a shorter one stands before those that it begins */
+}
+
 /* As the keys of a JSON object are sorted: by their text. */
 static int by_key(const void *a, const void *b)
 {
 	const struct shown *x = a, *y = b;
-	char s[PORT_TEXT_MAX], t[PORT_TEXT_MAX];
-	int d = strcmp(port_format(x->port, x->proto, s), port_format(y->port, y->proto, t));
+	unsigned p = by_digits(x->port), q = by_digits(y->port);
 
-	if (d != 0)
-		return d;
+	if (p != q)
+		return p < q ? -1 : 1;
+	if (x->proto != y->proto)
+		return strcmp(port_proto_names[x->proto], port_proto_names[y->proto]);
 	/* Published first: then the exposed one of the same port is a repetition. */
 	if (!x->host != !y->host)
 		return x->host ? -1 : 1;
@@ -62,6 +73,8 @@ static void collect(const struct container *c, struct shown_list *l)
 	AUTO(arena) struct arena *a = arena_new();
 	struct port_publishes asked = {0};
 	struct err e = ERR_INIT;
+	/* an image may expose the same ports in any number of ranges */
+	uint8_t seen[PORT_PROTO_COUNT][65536 / 8] = {0};
 	size_t kept = 0;
 
 	if (!has_ports(c))
@@ -73,14 +86,20 @@ static void collect(const struct container *c, struct shown_list *l)
 
 		if (port_range_parse(exposed->v[i], &r) < 0)
 			continue;
-		for (unsigned port = r.first; port <= r.last; port++)
-			show(l, (uint16_t)port, r.proto, NULL);
+		for (unsigned port = r.first; port <= r.last; port++) {
+			uint8_t *byte = &seen[r.proto][port / 8], bit = (uint8_t)(1u << port % 8);
+
+			if (!(*byte & bit))
+				show(l, (uint16_t)port, r.proto, NULL);
+			*byte |= bit;
+		}
 	}
 	/* Asked for and not there: the network publishes nothing. */
 	if (port_bindings_parse(c->host.port_bindings, &asked, a, &e) == 0)
 		for (size_t i = 0; i < asked.n; i++)
 			show(l, asked.v[i].port, asked.v[i].proto, NULL);
-	qsort(l->v, l->n, sizeof(*l->v), by_key);
+	if (l->n > 0)
+		qsort(l->v, l->n, sizeof(*l->v), by_key);
 	for (size_t i = 0; i < l->n; i++)
 		if (l->v[i].host || i == 0 || !same_port(&l->v[i], &l->v[kept - 1]))
 			l->v[kept++] = l->v[i];

@@ -258,7 +258,8 @@ static int apply(struct firewall *fw, struct elements *l, bool add)
 	AUTO_BUF struct buf text = BUF_INIT(FIREWALL_BATCH_MAX);
 	struct nft_batch b;
 
-	qsort(l->v, l->n, sizeof(*l->v), by_set);
+	if (l->n > 0)
+		qsort(l->v, l->n, sizeof(*l->v), by_set);
 	nft_batch_begin(&b, &text, fw->seq, fw->table);
 	put(&b, l, add);
 	return nft_batch_end(&b) ? firewall_send(fw, &b) : -EMSGSIZE;

@@ -141,6 +141,16 @@ teardown() {
 	equals "$(c port many 7001)" 0.0.0.0:7001
 }
 
+@test "the same ports exposed in many ranges count once" {
+	# as an image may have them; clients take ranges apart
+	ranges=$(seq 65336 65535 | sed 's|.*|"1-&/tcp":{}|' | paste -sd,)
+	id=$(api POST /containers/create "{\"Image\":\"default\",\"Cmd\":[\"sleep\",\"300\"],\"HostConfig\":{\"NetworkMode\":\"other\"},\"ExposedPorts\":{$ranges}}" | jq -r .Id)
+	c start "$id"
+	equals "$(c inspect -f '{{len .NetworkSettings.Ports}}' "$id")" 65535
+	# 200 ranges of 24 bytes a port would be 300 MB
+	[ "$(awk '/^VmHWM/ { print $2 }' "/proc/$(engine_pid)/status")" -lt 150000 ]
+}
+
 @test "what -p cannot mean is refused with Docker's words" {
 	for pair in "a|invalid publish opts format (should be name=value but got 'a')" \
 		"x=1|no port specified: :/tcp<empty>" "published=1,target=2,protocol=x|invalid proto: x"; do
