@@ -405,6 +405,7 @@ int image_prune(struct image_service *s, const struct filters *f, const struct i
 	static const char *const allowed[] = {"dangling", "label", "label!", "until", NULL};
 	struct candidates c = {.f = f};
 	uint64_t freed = 0;
+	bool failed = false; /* then the answer is the first error, whatever else went */
 	const struct strs *until = filters_get(f, "until");
 	bool dangling;
 	if (filters_check(f, allowed, e) < 0 || filters_bool(f, "dangling", true, &dangling, e) < 0)
@@ -440,8 +441,14 @@ int image_prune(struct image_service *s, const struct filters *f, const struct i
 			untagged(&r, img->digests[k]);
 		deleted(&c.v[i], &r);
 		uint64_t bytes = 0;
-		if (store_image_delete(s->store, &c.v[i], deleted, &r, &bytes, &one) == 0)
-			service_event(s, "delete", c.v[i].text, c.v[i].text);
+		if (store_image_delete(s->store, &c.v[i], deleted, &r, &bytes, &one) < 0) {
+			if (!failed)
+				*e = one;
+			failed = true;
+			free(others.v);
+			continue;
+		}
+		service_event(s, "delete", c.v[i].text, c.v[i].text);
 		freed += bytes;
 		(void)sweep_others(&r, &others, &freed, &one);
 		free(others.v);
@@ -452,5 +459,5 @@ int image_prune(struct image_service *s, const struct filters *f, const struct i
 	jw_arr_end(&w);
 	jw_kv_u64(&w, "SpaceReclaimed", freed);
 	jw_obj_end(&w);
-	return 0;
+	return failed ? -1 : 0;
 }

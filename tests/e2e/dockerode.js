@@ -135,10 +135,16 @@ const tests = {
 	async run() {
 		const out = new PassThrough();
 		const all = text(out);
-		const [data, c] = await docker.run('default', ['sh', '-c', 'echo run; exit 4'], out,
-			{ Tty: false, HostConfig: { NetworkMode: 'none' } });
+		/* run calls back by wait, which says nothing of the stream: both must be over */
+		let ended;
+		const [data, c] = await new Promise((done, fail) => {
+			const hub = docker.run('default', ['sh', '-c', 'echo run; exit 4'], out,
+				{ Tty: false, HostConfig: { NetworkMode: 'none' } }, (err, d, box) => (err ? fail(err) : done([d, box])));
+			hub.on('stream', (s) => { ended = new Promise((end) => s.on('end', end)); });
+		});
 		made.push(c);
 		assert.strictEqual(data.StatusCode, 4);
+		await ended;
 		out.end();
 		assert.match(await all, /run\n/);
 	},
