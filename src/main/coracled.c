@@ -16,6 +16,7 @@
 #include "sys/notify.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -284,6 +285,8 @@ int main(int argc, char **argv)
 	struct config *config = NULL;
 	int rc;
 
+	/* Else each worker thread has a heap of its own, and keeps the most it ever needed. */
+	(void)mallopt(M_ARENA_MAX, 1);
 	trace_setup("coracled");
 	rc = prepare(argc, argv, &args, &config);
 	if (rc < 0)
